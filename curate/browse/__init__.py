@@ -1,0 +1,1 @@
+"""Score and selection tables as a FiftyOne dataset, and the FiftyOne App on it."""

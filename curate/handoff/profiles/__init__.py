@@ -1,0 +1,1 @@
+"""Receiver profiles: each module of this folder writes one kind of export, named after its file."""

@@ -1,0 +1,1 @@
+"""Pixels and time: find sources, probe them, decode them, sample candidate frames, fill the frame cache."""

@@ -1,0 +1,83 @@
+"""Which sources and frames exist. Labelled, unlabelled and ignored is a partition of the frames."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from curate.tables import read_table, schema_of, to_rows, to_table, write_table
+from curate.types import Frame, FrameState, Source
+from curate.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Pool:
+    """The sources of index.parquet and the frames of pool.parquet.
+
+    A source is in the pool once its row is in index.parquet; `save` writes the frames first, so frames of a source
+    whose row was not yet written (a kill between the two) are left out on `load` and extracted again.
+    Frames are ordered by (source, frame_index).
+    """
+
+    def __init__(self, sources: Iterable[Source], frames: "pa.Table") -> None:
+        self.sources = {source.source: source for source in sources}
+        self.frames = frames
+
+    @classmethod
+    def load(cls, workspace: Workspace) -> "Pool":
+        """Read the pool; an empty one where the workspace has none yet."""
+        import pyarrow.compute as pc
+
+        if not workspace.index.exists():
+            return cls([], schema_of(Frame).empty_table())
+        sources = to_rows(read_table(workspace.index), Source)
+        frames = read_table(workspace.pool)
+        known = pc.is_in(frames["source"], value_set=_strings(source.source for source in sources))
+        return cls(sources, frames.filter(known))
+
+    def save(self, workspace: Workspace) -> None:
+        """Write both tables, frames first."""
+        write_table(workspace.pool, self.frames)
+        write_table(workspace.index, to_table(sorted(self.sources.values(), key=lambda s: s.source), Source))
+
+    def add(self, sources: Iterable[Source], frames: Iterable[Frame]) -> None:
+        """Add or replace sources, and add frames. A frame that is in the pool already keeps its row and state."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for source in sources:
+            self.sources[source.source] = source
+        new = to_table(frames, Frame)
+        new = new.filter(pc.invert(pc.is_in(new["frame_id"], value_set=self.frames["frame_id"].combine_chunks())))
+        joined = pa.concat_tables([self.frames, new])
+        self.frames = joined.sort_by([("source", "ascending"), ("frame_index", "ascending")]).combine_chunks()
+
+    def set_state(self, frame_ids: Iterable[str], state: FrameState) -> None:
+        """Move frames to another part of the partition."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        chosen = pc.is_in(self.frames["frame_id"], value_set=_strings(frame_ids))
+        states = pc.if_else(chosen, pa.scalar(state), self.frames["state"])
+        position = self.frames.schema.get_field_index("state")
+        self.frames = self.frames.set_column(position, "state", states)
+
+    def in_state(self, state: FrameState) -> "pa.Table":
+        """The frames in one part of the partition, in pool order."""
+        import pyarrow.compute as pc
+
+        return self.frames.filter(pc.equal(self.frames["state"], state))
+
+    def count(self, state: FrameState) -> int:
+        """How many frames are in one part of the partition."""
+        return self.in_state(state).num_rows
+
+    def by_path(self) -> dict[str, Source]:
+        """Sources by absolute path."""
+        return {source.path: source for source in self.sources.values()}
+
+
+def _strings(values: Iterable[str]) -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.array(list(values), pa.string())

@@ -1,0 +1,72 @@
+"""Parquet tables: frozen dataclasses or columns in and out, written whole or not at all."""
+
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+from curate.errors import CurateError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = TypeVar("Row")
+
+
+def atomic_replace(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader, or a kill, sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def write_table(path: Path, table: "pa.Table") -> None:
+    """Write a Parquet table atomically."""
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
+    """Read a Parquet table; CurateError where the file is not one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CurateError(f"{path}: not a readable Parquet table ({error}); delete it to have it made again") from error
+
+
+def schema_of(row_type: type[Any]) -> "pa.Schema":
+    """The Arrow schema of a dataclass of str, int and float fields (Literal counts as str)."""
+    import pyarrow as pa
+
+    arrow = {int: pa.int64(), float: pa.float64()}
+    hints = get_type_hints(row_type)
+    return pa.schema([(field.name, arrow.get(hints[field.name], pa.string())) for field in fields(row_type)])
+
+
+def to_table(rows: Iterable[Row], row_type: type[Row]) -> "pa.Table":
+    """Dataclass instances to a table, one column a field."""
+    import pyarrow as pa
+
+    rows = list(rows)
+    schema = schema_of(row_type)
+    return pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema)
+
+
+def to_rows(table: "pa.Table", row_type: type[Row]) -> list[Row]:
+    """The inverse of `to_table`."""
+    names = [field.name for field in fields(row_type)]  # type: ignore[arg-type]
+    return [row_type(**row) for row in table.select(names).to_pylist()]
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")

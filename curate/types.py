@@ -1,0 +1,114 @@
+"""What the stages pass to each other, and how sources and frames are named."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from curate.errors import UsageError
+
+SourceKind = Literal["video", "image"]
+FrameState = Literal["unlabeled", "labeled", "ignored"]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
+_EXPORT_STEM = re.compile(r"(?P<source>.+-[0-9a-f]{8})(?:_f(?P<frame_index>\d{8}))?")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video or an image: one row of index.parquet. Sizes are those of the upright picture, in pixels."""
+
+    source: str
+    path: str
+    sha256: str
+    bytes: int
+    mtime_ns: int
+    kind: SourceKind
+    width: int = 0
+    height: int = 0
+    rotation: int = 0
+    codec: str = ""
+    fps: float = 0.0
+    frames: int = 0
+    duration_s: float = 0.0
+    backend: str = ""
+    backend_reason: str = ""
+    samplings: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame in the cache: one row of pool.parquet.
+
+    `frame_index` counts from 0 in presentation order; `timestamp_s` is the decoder's time stamp; `width` and
+    `height` are those of the cached JPEG.
+    """
+
+    frame_id: str
+    source: str
+    frame_index: int
+    timestamp_s: float
+    width: int
+    height: int
+    state: FrameState = "unlabeled"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An input that could not be read to its end. `kept_frames` of it were read before the error and are used."""
+
+    path: str
+    reason: str
+    kept_frames: int = 0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a video are candidates: one every `every_s` seconds, or each `stride`-th; exactly one is set."""
+
+    every_s: float | None = None
+    stride: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.every_s is None) == (self.stride is None):
+            raise UsageError("frame sampling: give exactly one of --every, --fps, --stride and --all-frames")
+        if self.every_s is not None and not 0 < self.every_s < float("inf"):
+            raise UsageError(f"frame sampling: the interval is {self.every_s} s; give a number of seconds above 0")
+        if self.stride is not None and self.stride < 1:
+            raise UsageError(f"--stride is {self.stride}; give a whole number from 1")
+
+    def __str__(self) -> str:
+        if self.stride is not None:
+            return "all frames" if self.stride == 1 else f"every {self.stride} frames"
+        return f"every {self.every_s:g} s"
+
+
+def source_key(path: Path, sha256: str) -> str:
+    """`<stem>-<first 8 hex of sha256>`, ASCII without spaces, so that it can name files and folders anywhere."""
+    stem = _UNSAFE.sub("_", path.stem.encode("ascii", "replace").decode().replace("?", "_")).strip("._") or "source"
+    return f"{stem[:80]}-{sha256[:8]}"
+
+
+def frame_id(source: str, kind: SourceKind, frame_index: int = 0) -> str:
+    """`<source>:<frame_index:08d>` for a frame of a video, `<source>` for an image."""
+    return f"{source}:{frame_index:08d}" if kind == "video" else source
+
+
+def export_stem(frame_id_: str) -> str:
+    """The file name, without extension, under which a frame leaves the workspace: `<source>_f<frame_index:08d>`."""
+    return frame_id_.replace(":", "_f")
+
+
+def parse_export_stem(stem: str) -> str | None:
+    """The frame_id that `export_stem` was given, or None if `stem` is not such a name."""
+    match = _EXPORT_STEM.fullmatch(stem)
+    if match is None:
+        return None
+    index = match["frame_index"]
+    return match["source"] if index is None else f"{match['source']}:{index}"
+
+
+def cache_path(frames_dir: Path, source: str, frame_index: int) -> Path:
+    """Where a frame's JPEG lies in the frame cache: `frames/<source>/<frame_index:08d>.jpg`."""
+    return frames_dir / source / f"{frame_index:08d}.jpg"
