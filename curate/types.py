@@ -55,6 +55,24 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class SelectedFrame:
+    """A picked frame: one row of selection.csv.
+
+    Rank counts from 1. A higher utility means label sooner. `uncertainty` (Eq. 7) is None where no detector has
+    scored the frame, as in a cold start. `reason` says in words why it was picked.
+    """
+
+    rank: int
+    frame_id: str
+    source: str
+    frame_index: int
+    timestamp_s: float
+    uncertainty: float | None
+    utility: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Skipped:
     """An input that could not be read to its end. `kept_frames` of it were read before the error and are used."""
 
