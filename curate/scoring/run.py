@@ -1,0 +1,90 @@
+"""A score run on disk: which frame belongs to which shard, and the parts that are done.
+
+The plan is written before the first shard is scored and only ever grows, so a run that was killed, or that meets
+new frames, goes on with the same shards and ends with the same scores as one that was not.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.progress import SILENT, Progress
+from curate.tables import read_table, write_table
+from curate.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHARD_FRAMES = 256
+ShardScorer = Callable[[Sequence[str], Sequence[Path]], "pa.Table"]
+"""Scores one shard: frame_ids and their cached JPEGs in, one row a frame out. Pure, so that any executor may run it."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What made a score run: run.json. `kind` is "detector", or "embedding" (a cold start: features, no scores)."""
+
+    kind: str
+    detector: str
+    categories: tuple[str, ...]
+    weights_sha256: str
+
+
+class ScoreRun:
+    """One folder `scores/<run>/`: run.json, plan.parquet (frame_id, shard) and part-<shard>.parquet."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def info(self) -> RunInfo:
+        """What made this run."""
+        info: dict[str, Any] = Workspace.read_json(self.directory / "run.json")
+        return RunInfo(**(info | {"categories": tuple(info["categories"])}))
+
+    def plan(self, info: RunInfo, frame_ids: Sequence[str]) -> None:
+        """Give every frame that has none yet a shard; `frame_ids` in pool order."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        path = self.directory / "plan.parquet"
+        if path.exists():
+            plan = read_table(path)
+        else:
+            Workspace.write_json(self.directory / "run.json", vars(info))
+            plan = pa.table({"frame_id": pa.array([], pa.string()), "shard": pa.array([], pa.int64())})
+        wanted = pa.array(frame_ids, pa.string())
+        new = wanted.filter(pc.invert(pc.is_in(wanted, value_set=plan["frame_id"].combine_chunks())))
+        if len(new) == 0:
+            return
+        first = (pc.max(plan["shard"]).as_py() + 1) if plan.num_rows else 0
+        shards = [first + i // SHARD_FRAMES for i in range(len(new))]
+        write_table(path, pa.concat_tables([plan, pa.table({"frame_id": new, "shard": shards})]))
+
+    def score(self, scorer: ShardScorer, path_of: Callable[[str], Path], *, progress: Progress = SILENT) -> int:
+        """Score the shards that have no part yet; returns how many frames that was."""
+        import pyarrow.compute as pc
+
+        plan = read_table(self.directory / "plan.parquet")
+        pending = [n for n in pc.unique(plan["shard"]).to_pylist() if not self._part(n).exists()]
+        frames = {n: plan.filter(pc.equal(plan["shard"], n))["frame_id"].to_pylist() for n in pending}
+        total = sum(map(len, frames.values()))
+        done = plan.num_rows - total
+        progress.start("Scoring" if not done else f"Scoring ({done:,} done before)", total, "frames")
+        for shard in pending:
+            frame_ids = frames[shard]
+            write_table(self._part(shard), scorer(frame_ids, [path_of(frame_id) for frame_id in frame_ids]))
+            progress.advance(len(frame_ids))
+        progress.finish()
+        return total
+
+    def read(self, columns: list[str]) -> "pa.Table":
+        """The columns of all parts that are done, in shard order."""
+        import pyarrow as pa
+
+        parts = sorted(self.directory.glob("part-*.parquet"))
+        return pa.concat_tables([read_table(part, columns) for part in parts])
+
+    def _part(self, shard: int) -> Path:
+        return self.directory / f"part-{shard:06d}.parquet"

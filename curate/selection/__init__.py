@@ -1,0 +1,1 @@
+"""Which frames to label: a budget, acquisition functions (utilities), and picking."""

@@ -1,0 +1,4 @@
+"""Acquisition functions, one module each, named after its file.
+
+Each has `utilities(candidates, *, rng) -> (N,) float64`: higher means label sooner, NaN means not a candidate.
+"""

@@ -1,0 +1,65 @@
+"""The selection on disk: selection.csv for people and spreadsheets, selection.jsonl with everything known."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from curate.errors import CurateError
+from curate.tables import atomic_replace
+from curate.types import SelectedFrame, Source
+
+COLUMNS = ("rank", "frame_id", "source", "frame_index", "timestamp_s", "uncertainty", "utility", "reason")
+
+
+def write_selection(
+    folder: Path,
+    selection: Sequence[SelectedFrame],
+    sources: Mapping[str, Source],
+    details: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write selection.csv and selection.jsonl. `details` are further values of a frame, by frame_id, for the latter."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    lines = []
+    for frame in selection:
+        row = {name: _number(value) for name, value in asdict(frame).items()}
+        writer.writerow(row)
+        source = sources[frame.source]
+        provenance = {"path": source.path, "sha256": source.sha256}
+        lines.append(json.dumps(row | provenance | {k: _number(v) for k, v in details[frame.frame_id].items()}))
+    atomic_replace(folder / "selection.jsonl", "".join(line + "\n" for line in lines).encode())
+    atomic_replace(folder / "selection.csv", text.getvalue().encode())
+
+
+def read_selection(folder: Path) -> list[SelectedFrame]:
+    """Read selection.csv back; CurateError where there is none or it was damaged."""
+    path = folder / "selection.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                SelectedFrame(
+                    rank=int(row["rank"]),
+                    frame_id=row["frame_id"],
+                    source=row["source"],
+                    frame_index=int(row["frame_index"]),
+                    timestamp_s=float(row["timestamp_s"]),
+                    uncertainty=float(row["uncertainty"]) if row["uncertainty"] else None,
+                    utility=float(row["utility"]),
+                    reason=row["reason"],
+                )
+                for row in csv.DictReader(file)
+            ]
+    except FileNotFoundError as error:
+        raise CurateError(f"{path}: no selection yet; run `curate score PATHS --budget 5%` first") from error
+    except (KeyError, ValueError) as error:
+        raise CurateError(f"{path}: not a selection ({error!r}); run `curate select` to write it anew") from error
+
+
+def _number(value: Any) -> Any:
+    """Six significant digits are more than any ranking is worth, and keep the files readable."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
