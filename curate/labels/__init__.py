@@ -1,1 +1,1 @@
-"""Label files in and out of tables: COCO and CocoVID to labels.parquet."""
+"""Label files in and out of tables: what a vendor returned, checked, and the labelled set of a workspace."""

@@ -1,0 +1,97 @@
+"""Boxes, sizes and segmentations of label files: checked, and brought to the pixels of the upright source."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from curate.labels.types import BoxXyxy
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The picture that labels refer to, in pixels: as the label file has it, and as the upright source has it."""
+
+    file_width: int
+    file_height: int
+    width: int
+    height: int
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """What to multiply x and y of the label file with."""
+        return self.width / self.file_width, self.height / self.file_height
+
+    @property
+    def same_shape(self) -> bool:
+        """Whether one scale turns one size into the other, each side rounded to a whole pixel or cut by one."""
+        smallest = max((self.file_width - 1) / self.width, (self.file_height - 1) / self.height)
+        largest = min((self.file_width + 1) / self.width, (self.file_height + 1) / self.height)
+        return smallest <= largest
+
+
+def finite_numbers(value: Any) -> tuple[float, ...] | None:
+    """`value` as floats if it is a list of finite numbers, else None. JSON in Python lets NaN and Infinity through."""
+    if not isinstance(value, list):
+        return None
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in value):
+        return None
+    try:
+        numbers = tuple(float(number) for number in value)
+    except OverflowError:  # a whole number beyond the range of a float
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def parse_bbox(value: Any) -> BoxXyxy | None:
+    """A COCO bbox, [x, y, width, height], as corners; None unless it is four finite numbers with a positive size."""
+    numbers = finite_numbers(value)
+    if numbers is None or len(numbers) != 4:
+        return None
+    x, y, width, height = numbers
+    return (x, y, x + width, y + height) if width > 0 and height > 0 else None
+
+
+def to_source(box: BoxXyxy, canvas: Canvas) -> BoxXyxy | None:
+    """The box in the source's pixels, clipped to the picture; None if nothing of it is inside."""
+    scale_x, scale_y = canvas.scale_xy
+    x1 = min(max(0.0, box[0] * scale_x), float(canvas.width))
+    y1 = min(max(0.0, box[1] * scale_y), float(canvas.height))
+    x2 = min(max(0.0, box[2] * scale_x), float(canvas.width))
+    y2 = min(max(0.0, box[3] * scale_y), float(canvas.height))
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+def parse_segmentation(value: Any, canvas: Canvas) -> str | None:
+    """A COCO segmentation in the source's pixels as JSON text: "" where there is none, None where it is not valid.
+
+    Polygons are scaled with the picture. An RLE counts the pixels of one size, so it is valid only at the source's.
+    """
+    if value is None or value == [] or value == "":
+        return ""
+    if isinstance(value, dict):
+        return _parse_rle(value, canvas)
+    if not isinstance(value, list):
+        return None
+    scale_x, scale_y = canvas.scale_xy
+    polygons = []
+    for polygon in value:
+        numbers = finite_numbers(polygon)
+        if numbers is None or len(numbers) < 6 or len(numbers) % 2:
+            return None
+        polygons.append([n * (scale_y if i % 2 else scale_x) for i, n in enumerate(numbers)])
+    return json.dumps(polygons, separators=(",", ":"))
+
+
+def _parse_rle(value: dict[str, Any], canvas: Canvas) -> str | None:
+    size, counts = value.get("size"), value.get("counts")
+    if size != [canvas.height, canvas.width]:
+        return None
+    if isinstance(counts, list):
+        if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
+            return None
+        if sum(counts) != canvas.height * canvas.width:
+            return None
+    elif not (isinstance(counts, str) and counts.isascii()):
+        return None
+    return json.dumps({"counts": counts, "size": size}, separators=(",", ":"))
