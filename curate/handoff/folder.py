@@ -1,0 +1,94 @@
+"""An export's folder: made beside its place and moved there when complete, with checksums."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from curate.errors import CurateError
+
+CHECKSUMS = "SHA256SUMS"
+
+
+@contextmanager
+def replaced_folder(place: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `place` when the block ends without an error.
+
+    The old folder is there until then, and is not replaced if somebody has put or changed files in it. Leftovers of
+    a run that was killed are removed.
+    """
+    refuse_if_touched(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in place.parent.glob(f".{place.name}.*.tmp"):
+        shutil.rmtree(leftover)
+    new = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
+    new.mkdir()
+    try:
+        yield new
+        if place.exists():
+            # A folder cannot be renamed onto a full one, so the old one steps aside; removed as a leftover if killed.
+            old = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
+            os.replace(place, old)
+            os.replace(new, place)
+            shutil.rmtree(old)
+        else:
+            os.replace(new, place)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def refuse_if_touched(place: Path) -> None:
+    """CurateError if `place` holds what an export did not write, or a list or annotations that were edited."""
+    if not place.exists() and not place.is_symlink():
+        return
+    if place.is_symlink() or not place.is_dir():
+        raise CurateError(f"{place}: not a folder that an export made; move it away, then export again")
+    written = read_checksums(place)
+    for path in files_of(place):
+        name = path.relative_to(place).as_posix()
+        if path.name.startswith("."):
+            continue  # what file managers leave, such as .DS_Store
+        if name not in written:
+            raise CurateError(f"{path}: the export did not write this file; move it away, then export again")
+        # Images are not compared: they are many, and nobody works in them.
+        if path.suffix != ".jpg" and sha256_of(path) != written[name]:
+            raise CurateError(f"{path}: changed since it was exported; move it away, then export again")
+
+
+def put(file: Path, target: Path) -> None:
+    """Place a file in the export: a hard link where the file system allows it, a copy elsewhere."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, target, follow_symlinks=True)
+    except OSError:
+        shutil.copyfile(file, target)
+
+
+def write_checksums(folder: Path) -> None:
+    """Write SHA256SUMS over all files of the folder; `sha256sum -c SHA256SUMS` verifies it there."""
+    lines = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files_of(folder)]
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """The sha256 of each file by its name, of SHA256SUMS itself too; empty where the folder has no checksums."""
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return {}
+    lines = (line.split("  ", 1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    sums = {line[1]: line[0] for line in lines if len(line) == 2}
+    return {**sums, CHECKSUMS: sha256_of(path)}
+
+
+def files_of(folder: Path) -> list[Path]:
+    """All files under a folder, sorted by name."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,21 @@
+"""COCO JSON as nearly every labelling tool reads it: `images/` and `annotations.json`."""
+
+import json
+from pathlib import Path
+
+from curate.handoff.coco_document import coco_document
+from curate.handoff.types import Handoff
+
+IMAGES = "images"
+HOW_TO_IMPORT = (
+    "Upload the files of images/, then import annotations.json as COCO (detection or instances). It has the classes\n"
+    "to label and, where a detector was used, its boxes as pre-annotations with a score: mend, remove or add to them."
+)
+
+
+def write(handoff: Handoff, folder: Path) -> int:
+    """Write annotations.json; return the number of pre-annotations in it."""
+    document = coco_document(handoff)
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "annotations.json").write_text(text + "\n", encoding="utf-8")
+    return len(document["annotations"])
