@@ -1,6 +1,8 @@
 """Which sources and frames exist. Labelled, unlabelled and ignored is a partition of the frames."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.tables import read_table, schema_of, to_rows, to_table, write_table
@@ -20,8 +22,11 @@ class Pool:
     """
 
     def __init__(self, sources: Iterable[Source], frames: "pa.Table") -> None:
-        self.sources = {source.source: source for source in sources}
+        self.sources: dict[str, Source] = {}
+        self.duplicates: dict[str, Source] = {}
         self.frames = frames
+        for source in sources:
+            self._add_source(source)
 
     @classmethod
     def load(cls, workspace: Workspace) -> "Pool":
@@ -38,15 +43,28 @@ class Pool:
     def save(self, workspace: Workspace) -> None:
         """Write both tables, frames first."""
         write_table(workspace.pool, self.frames)
-        write_table(workspace.index, to_table(sorted(self.sources.values(), key=lambda s: s.source), Source))
+        rows = [*self.sources.values(), *self.duplicates.values()]
+        write_table(workspace.index, to_table(sorted(rows, key=lambda row: (row.source, row.path)), Source))
 
     def add(self, sources: Iterable[Source], frames: Iterable[Frame]) -> None:
-        """Add or replace sources, and add frames. A frame that is in the pool already keeps its row and state."""
+        """Add or replace sources, and add frames. A frame that is in the pool already keeps its row and state.
+
+        A source whose path now holds another file stays, with its labels, as superseded; its unlabelled frames are
+        ignored from then on.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        by_path = self.by_path()
         for source in sources:
-            self.sources[source.source] = source
+            before = by_path.get(source.path)
+            if before is not None and before.source != source.source and before.status != "duplicate":
+                self.sources[before.source] = replace(before, status="superseded")
+                stale = self.in_state("unlabeled")
+                self.set_state(
+                    stale.filter(pc.equal(stale["source"], before.source))["frame_id"].to_pylist(), "ignored"
+                )
+            self._add_source(source)
         new = to_table(frames, Frame)
         new = new.filter(pc.invert(pc.is_in(new["frame_id"], value_set=self.frames["frame_id"].combine_chunks())))
         joined = pa.concat_tables([self.frames, new])
@@ -70,11 +88,26 @@ class Pool:
 
     def count(self, state: FrameState) -> int:
         """How many frames are in one part of the partition."""
-        return self.in_state(state).num_rows
+        return int(self.in_state(state).num_rows)
 
     def by_path(self) -> dict[str, Source]:
-        """Sources by absolute path."""
-        return {source.path: source for source in self.sources.values()}
+        """Sources and duplicates by absolute path; superseded ones are no longer anywhere."""
+        rows = (*self.sources.values(), *self.duplicates.values())
+        return {row.path: row for row in rows if row.status != "superseded"}
+
+    def _add_source(self, source: Source) -> None:
+        """A second path with the same content and name is a duplicate: remembered, so that it is not read again."""
+        self.duplicates.pop(source.path, None)
+        first = self.sources.get(source.source)
+        if source.status == "duplicate" or (
+            first is not None
+            and first.path != source.path
+            and first.status != "superseded"
+            and Path(first.path).exists()
+        ):
+            self.duplicates[source.path] = replace(source, status="duplicate")
+        else:
+            self.sources[source.source] = source
 
 
 def _strings(values: Iterable[str]) -> "pa.Array":

@@ -8,6 +8,7 @@ from typing import Literal
 from curate.errors import UsageError
 
 SourceKind = Literal["video", "image"]
+SourceStatus = Literal["ok", "broken", "duplicate", "superseded"]
 FrameState = Literal["unlabeled", "labeled", "ignored"]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
@@ -16,7 +17,12 @@ _EXPORT_STEM = re.compile(r"(?P<source>.+-[0-9a-f]{8})(?:_f(?P<frame_index>\d{8}
 
 @dataclass(frozen=True)
 class Source:
-    """A video or an image: one row of index.parquet. Sizes are those of the upright picture, in pixels."""
+    """A video or an image: one row of index.parquet. Sizes are those of the upright picture, in pixels.
+
+    `status`: "broken" could not be read to its end (`error` says why; `frames` of it were read), "duplicate" has the
+    content and name of another source, "superseded" was at a path that now holds another file.
+    `samplings` lists, joined by ";", how candidates were drawn from it so far.
+    """
 
     source: str
     path: str
@@ -35,6 +41,7 @@ class Source:
     backend_reason: str = ""
     samplings: str = ""
     error: str = ""
+    status: SourceStatus = "ok"
 
 
 @dataclass(frozen=True)

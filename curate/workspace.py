@@ -82,7 +82,7 @@ class Workspace:
         """Hold the workspace for writing; CurateError at once if another process does. A kill lets go of it."""
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.root / ".lock")
+        lock = FileLock(str(self.root / ".lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout as error:

@@ -1,0 +1,21 @@
+"""The command line, one file a command; the only place with Typer and Rich."""
+
+import os
+import sys
+
+from curate.cli.app import app
+from curate.errors import CurateError
+
+
+def main() -> None:
+    """Run `curate`. Exit codes: 0 done, 1 error, 2 usage, 3 done but inputs were skipped, 130 interrupted."""
+    try:
+        app(prog_name="curate")
+    except CurateError as error:
+        if os.environ.get("CURATE_DEBUG"):
+            raise
+        print(f"curate: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("curate: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,99 @@
+"""What the commands print: progress with rate and time left, lines, and skipped inputs."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from curate.types import Skipped
+
+_LOG_EVERY_S = 30.0
+_SKIPPED_SHOWN = 5
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "")
+
+
+class ConsoleProgress:
+    """curate.progress.Progress on a terminal; in a log, a line every half a minute and one at each stage's end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+
+    def start(self, title: str, total: int | None, unit: str) -> None:
+        """Begin a bar."""
+        self._title, self._total, self._unit, self._done, self._detail = title, total, unit, 0, ""
+        self._began = self._logged = time.monotonic()
+        if self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
+            self._bar = Progress(
+                *columns,
+                TimeRemainingColumn(),
+                TextColumn("[dim]{task.fields[detail]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(title, total=total, unit=unit, detail="")
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        """Move the bar."""
+        self._done += count
+        self._detail = detail or self._detail
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, advance=count, detail=self._detail)
+        elif now - self._logged >= _LOG_EVERY_S:
+            self._logged = now
+            rate = self._done / (now - self._began)
+            left = f", {(self._total - self._done) / rate:,.0f} s left" if self._total and rate else ""
+            of = f" of {self._total:,}" if self._total else ""
+            self.say(f"  {self._title}: {self._done:,}{of} {self._unit}, {rate:,.1f}/s{left}  {self._detail}".rstrip())
+
+    def finish(self) -> None:
+        """End the bar with a line of what was done."""
+        self.stop()
+        elapsed = time.monotonic() - self._began
+        rate = f", {self._done / elapsed:,.1f} {self._unit}/s" if self._done and elapsed > 0 else ""
+        self.say(f"{self._title}: {self._done:,} {self._unit} in {elapsed:,.1f} s{rate}")
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """Take the bar away, also after an error."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+@contextmanager
+def console_progress() -> Iterator[ConsoleProgress]:
+    """A ConsoleProgress that leaves the terminal clean whatever happens."""
+    progress = ConsoleProgress(Console())
+    try:
+        yield progress
+    finally:
+        progress.stop()
+
+
+def exit_with_skipped(skipped: Sequence[Skipped], report: str) -> None:
+    """Name the inputs that were skipped, and end with exit code 3 if there are any."""
+    if not skipped:
+        return
+    typer.echo(f"Skipped: {len(skipped)} inputs could not be read to their end (all are named in {report}):", err=True)
+    for one in skipped[:_SKIPPED_SHOWN]:
+        kept = f" ({one.kept_frames:,} frames before that are used)" if one.kept_frames else ""
+        typer.echo(f"  {one.path}: {one.reason}{kept}", err=True)
+    if len(skipped) > _SKIPPED_SHOWN:
+        typer.echo(f"  and {len(skipped) - _SKIPPED_SHOWN} more", err=True)
+    raise typer.Exit(3)

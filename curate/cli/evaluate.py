@@ -1,0 +1,37 @@
+"""`curate evaluate`: how well a trained detector does on labelled images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.cli import options as opt
+
+
+def evaluate(
+    annotations: Annotated[Path, typer.Argument(metavar="COCO.json", help="COCO detection labels of images.")],
+    images: Annotated[Path, typer.Option(help="The folder that its file names are in.")],
+    detector: Annotated[
+        str | None, typer.Option("--detector", "-d", help="A name or a folder. [default: the newest]")
+    ] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Also the AP of each class.")] = False,
+    workspace: opt.WorkspaceOption = opt.WORKSPACE,
+) -> None:
+    """Measure AP, AP50 and AP75 of a trained detector on labelled images, as COCO does.
+
+    Example:
+
+      curate evaluate test.json --images test/
+    """
+    from curate.pipeline.evaluate import evaluate as run_evaluation
+    from curate.workspace import Workspace
+
+    result = run_evaluation(Workspace.open(workspace), annotations, images, detector=detector)
+    metrics = result.metrics
+    typer.echo(
+        f"{result.detector} on {result.images:,} images: "
+        f"AP {metrics['ap']:.3f}, AP50 {metrics['ap50']:.3f}, AP75 {metrics['ap75']:.3f}"
+    )
+    if per_class:
+        for name, ap in metrics["ap_per_class"].items():
+            typer.echo(f"  {name:24} {'-' if ap is None else f'{ap:.3f}'}")

@@ -1,0 +1,94 @@
+"""Options that several commands share, and how their text becomes values."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curate.errors import UsageError
+from curate.types import Sampling
+from curate.workspace import DEFAULT_WORKSPACE
+from detectors.registry import backbone_names, detector_names
+
+if TYPE_CHECKING:
+    from detectors.config import TrainConfig
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h)?")
+_SECONDS = {"ms": 1e-3, "s": 1, None: 1, "m": 60, "min": 60, "h": 3600}
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="The project's folder.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Decides ties, splits and training; same seed, same selection.")]
+ImgszOption = Annotated[
+    int,
+    typer.Option(min=32, max=8192, help="Long side of cached frames in pixels (never enlarged); fixed per project."),
+]
+BudgetOption = Annotated[
+    str, typer.Option("--budget", "-b", help="Share of the unlabelled candidates (5%) or number of frames (500).")
+]
+MinGapOption = Annotated[str, typer.Option(help="Shortest time between two selected frames of a video.")]
+LabelsOption = Annotated[
+    Path | None, typer.Option("--labels", "-l", help="COCO or CocoVID JSON; merged into the project's labels.")
+]
+EveryOption = Annotated[str | None, typer.Option(help="One candidate frame every so often: 0.5s, 200ms, 1m.")]
+FpsOption = Annotated[float | None, typer.Option(help="So many candidate frames a second.")]
+StrideOption = Annotated[int | None, typer.Option(help="Each so-many-th frame is a candidate.")]
+AllFramesOption = Annotated[bool, typer.Option("--all-frames", help="Every frame is a candidate.")]
+StepsOption = Annotated[int | None, typer.Option(min=1, help="Training steps over all stages. [default: 2000]")]
+BackboneOption = Annotated[
+    str | None,
+    typer.Option(help=f"{', '.join(backbone_names())}, or a timm model. [default: {backbone_names()[0]}]"),
+]
+WeightsOption = Annotated[
+    str | None, typer.Option(help="First weights: embedded, imagenet, none or a FILE. [default: embedded]")
+]
+ArchitectureOption = Annotated[str | None, typer.Option("--detector", help=f"One of {', '.join(detector_names())}.")]
+BatchSizeOption = Annotated[int | None, typer.Option(min=1, help="Labelled images a step. [default: 4]")]
+DevicesOption = Annotated[int | None, typer.Option(min=1, help="GPUs, or processes on a CPU. [default: 1]")]
+HoldoutOption = Annotated[
+    float, typer.Option(min=0, max=0.9, help="Share of labelled frames, whole videos, kept back to measure AP.")
+]
+
+DEFAULT_IMGSZ = 640
+WORKSPACE = DEFAULT_WORKSPACE
+
+
+def seconds(option: str, text: str) -> float:
+    """Read a duration such as 0.5s, 200ms, 2m; a bare number is seconds."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{option} {text!r}: give a time such as 0.5s, 200ms or 1m")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def sampling(every: str | None, fps: float | None, stride: int | None, all_frames: bool) -> Sampling | None:
+    """The one sampling that was asked for, or None if none was; UsageError for two."""
+    given = [
+        Sampling(every_s=seconds("--every", every)) if every is not None else None,
+        Sampling(every_s=_interval(fps)) if fps is not None else None,
+        Sampling(stride=stride) if stride is not None else None,
+        Sampling(stride=1) if all_frames else None,
+    ]
+    chosen = [one for one in given if one is not None]
+    if len(chosen) > 1:
+        raise UsageError("give only one of --every, --fps, --stride and --all-frames")
+    return chosen[0] if chosen else None
+
+
+def train_config(seed: int, **given: Any) -> "TrainConfig | None":
+    """A training configuration from the options that were given; None where none was."""
+    from detectors.config import TrainConfig
+
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return None
+    try:
+        return TrainConfig(seed=seed, **given)
+    except ValueError as error:
+        raise UsageError(f"training options: {error}") from error
+
+
+def _interval(fps: float) -> float:
+    if not fps > 0:
+        raise UsageError(f"--fps {fps:g}: give a number above 0")
+    return 1 / fps

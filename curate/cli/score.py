@@ -1,0 +1,120 @@
+"""`curate score`: the main job."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.cli import options as opt
+
+if TYPE_CHECKING:
+    from curate.pipeline.run import RunOptions, RunResult
+
+
+def score(
+    paths: Annotated[list[str], typer.Argument(metavar="PATHS...", help="Videos, images, folders, or @list.txt.")],
+    budget: opt.BudgetOption = "5%",
+    labels: opt.LabelsOption = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", "-d", help="Score with this trained detector: a name or a folder.")
+    ] = None,
+    every: opt.EveryOption = None,
+    fps: opt.FpsOption = None,
+    stride: opt.StrideOption = None,
+    all_frames: opt.AllFramesOption = False,
+    acquisition: Annotated[str | None, typer.Option(help="Acquisition function. [default: midl]")] = None,
+    min_gap: opt.MinGapOption = "1s",
+    steps: opt.StepsOption = None,
+    backbone: opt.BackboneOption = None,
+    weights: opt.WeightsOption = None,
+    batch_size: opt.BatchSizeOption = None,
+    devices: opt.DevicesOption = None,
+    holdout: opt.HoldoutOption = 0.2,
+    imgsz: opt.ImgszOption = opt.DEFAULT_IMGSZ,
+    seed: opt.SeedOption = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoding processes. [default: one a core]")] = None,
+    fiftyone: Annotated[bool, typer.Option("--fiftyone/--no-fiftyone", help="Write the FiftyOne dataset.")] = True,
+    workspace: opt.WorkspaceOption = opt.WORKSPACE,
+) -> None:
+    """Rank the frames of videos and select those most worth labelling.
+
+    Without labels: a diverse first set. With labels: a MIDL detector is trained on them (once), and frames are ranked
+    by its image uncertainty.
+
+    Examples:
+
+      curate score videos/ --budget 5%
+
+      curate score videos/ --budget 5% --labels labels.json
+
+      curate score clips/ @more.txt --fps 2 --budget 500 --detector retinanet-1a2b3c4d
+    """
+    from curate.cli.console import console_progress, exit_with_skipped
+    from curate.pipeline.index import DEFAULT_SAMPLING
+    from curate.pipeline.run import RunOptions, run
+    from curate.report import Report
+    from curate.selection.budget import parse_budget
+    from curate.workspace import Workspace
+
+    run_options = RunOptions(
+        paths=paths,
+        budget=parse_budget(budget),
+        sampling=opt.sampling(every, fps, stride, all_frames) or DEFAULT_SAMPLING,
+        labels=labels,
+        detector=detector,
+        train_config=opt.train_config(
+            seed, steps=steps, backbone=backbone, weights=weights, batch_size=batch_size, devices=devices
+        ),
+        holdout=holdout,
+        acquisition=acquisition,
+        min_gap_s=opt.seconds("--min-gap", min_gap),
+        seed=seed,
+        workers=workers,
+        fiftyone=fiftyone,
+    )
+    _check_paths(paths, labels)
+    space = Workspace.create(workspace, imgsz=imgsz)
+    shown = {name: str(value) for name, value in vars(run_options).items() if value is not None}
+    with console_progress() as progress, space.lock():
+        result = run(space, run_options, Report("score", shown | {"imgsz": imgsz}), progress=progress)
+        _print_result(result, run_options, workspace, progress.say)
+    exit_with_skipped(result.skipped, str(workspace / "report.json"))
+
+
+def _check_paths(paths: list[str], labels: Path | None) -> None:
+    """Refuse a mistyped path before a workspace is made."""
+    from curate.errors import UsageError
+    from curate.media.discover import discover
+
+    discover(paths)
+    if labels is not None and not labels.is_file():
+        raise UsageError(f"--labels {labels}: no such file")
+
+
+def _print_result(result: "RunResult", options: "RunOptions", workspace: Path, say: "Callable[[str], None]") -> None:
+    from curate.cli.train import describe
+
+    if result.trained is not None:
+        for line in describe(result.trained.metrics):
+            say(line)
+    picked = result.selection
+    say(
+        f"Selected {len(picked.selection):,} frames: {options.budget} of {picked.unlabeled:,} unlabelled candidates, "
+        + (f"ranked by {result.detector}" if result.detector else "a diverse first set (no labels yet)")
+    )
+    say(f"  list      {workspace / 'selection' / 'selection.csv'}")
+    say(f"  images    {workspace / 'selection' / 'images'}")
+    say(f"  report    {workspace / 'report.json'}")
+    if result.dataset is not None:
+        dataset = result.dataset
+        say(f"  FiftyOne  dataset {dataset.name} ({dataset.samples:,} samples): curate browse -w {workspace}")
+    elif result.dataset_problem:
+        say(f"  FiftyOne  not written: {result.dataset_problem}")
+    if result.detector is None:
+        say(
+            "Next: have these frames labelled (`curate export --classes a,b,c` writes COCO for a vendor), then run "
+            "`curate score ... --labels labels.json`: it trains a MIDL detector and ranks the rest by uncertainty."
+        )
+    else:
+        say("Next: have these frames labelled (`curate export`), and run `curate score ... --labels` with them again.")

@@ -1,0 +1,64 @@
+"""`curate select`: pick again from scores that are there."""
+
+from typing import Annotated
+
+import typer
+
+from curate.cli import options as opt
+
+
+def select(
+    budget: opt.BudgetOption = "5%",
+    acquisition: Annotated[str | None, typer.Option(help="Acquisition function. [default: midl]")] = None,
+    run: Annotated[str | None, typer.Option(help="Score run, a folder of scores/. [default: the newest]")] = None,
+    min_gap: opt.MinGapOption = "1s",
+    seed: opt.SeedOption = 0,
+    images: Annotated[bool, typer.Option("--images/--no-images", help="Write the frames at full size.")] = True,
+    fiftyone: Annotated[bool, typer.Option("--fiftyone/--no-fiftyone", help="Update the FiftyOne dataset.")] = True,
+    workspace: opt.WorkspaceOption = opt.WORKSPACE,
+) -> None:
+    """Select frames from the scores of an earlier `curate score`, with another budget, gap or acquisition function.
+
+    Examples:
+
+      curate select --budget 200 --min-gap 2s
+
+      curate select --budget 5% --acquisition random --seed 7
+    """
+    from curate.browse.database import BrowseUnavailable
+    from curate.cli.console import console_progress, exit_with_skipped
+    from curate.pipeline.browse import browse
+    from curate.pipeline.select import select as run_selection
+    from curate.report import Report
+    from curate.selection.budget import parse_budget
+    from curate.workspace import Workspace
+
+    parsed = parse_budget(budget)
+    gap = opt.seconds("--min-gap", min_gap)
+    space = Workspace.open(workspace)
+    report = Report("select", {"budget": budget, "acquisition": acquisition, "min_gap_s": gap, "seed": seed})
+    with console_progress() as progress, space.lock():
+        with report.stage("select"):
+            result = run_selection(
+                space,
+                parsed,
+                run=run,
+                acquisition=acquisition,
+                min_gap_s=gap,
+                seed=seed,
+                images=images,
+                progress=progress,
+            )
+        report.skipped.extend(result.skipped)
+        report.results["select"] = {"run": result.run, "selected": len(result.selection)}
+        progress.say(
+            f"Selected {len(result.selection):,} frames ({parsed} of {result.unlabeled:,} unlabelled candidates)"
+        )
+        progress.say(f"List: {workspace / 'selection' / 'selection.csv'}")
+        if fiftyone:
+            try:
+                browse(space, run=result.run, progress=progress)
+            except BrowseUnavailable as error:
+                progress.say(f"FiftyOne: {error}")
+        report.write(space)
+    exit_with_skipped(result.skipped, str(workspace / "report.json"))

@@ -1,0 +1,85 @@
+"""`curate train`: train a detector on the workspace's labels."""
+
+from typing import Annotated
+
+import typer
+
+from curate.cli import options as opt
+
+
+def train(
+    labels: opt.LabelsOption = None,
+    detector: opt.ArchitectureOption = None,
+    name: Annotated[str | None, typer.Option(help="The detector's name. [default: from labels and options]")] = None,
+    steps: opt.StepsOption = None,
+    backbone: opt.BackboneOption = None,
+    weights: opt.WeightsOption = None,
+    batch_size: opt.BatchSizeOption = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate after warm-up. [default: by optimizer]")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw or sgd. [default: adamw]")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="midl, or plain: the detection loss alone. [default: midl]")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto (bf16 on a GPU), 32-true, bf16-mixed, 16-mixed. [default: auto]")
+    ] = None,
+    devices: opt.DevicesOption = None,
+    holdout: opt.HoldoutOption = 0.2,
+    seed: opt.SeedOption = 0,
+    workspace: opt.WorkspaceOption = opt.WORKSPACE,
+) -> None:
+    """Train a MIDL detector on the labelled and unlabelled frames of the workspace.
+
+    A run that was killed goes on where it stopped when the same command is given again.
+
+    Examples:
+
+      curate train --labels labels.json
+
+      curate train --steps 4000 --backbone resnet50 --weights imagenet --devices 2
+    """
+    from curate.cli.console import console_progress
+    from curate.errors import UsageError
+    from curate.pipeline.label import label
+    from curate.pipeline.train import train as run_training
+    from curate.report import Report
+    from curate.workspace import Workspace
+    from detectors.config import TrainConfig
+
+    config = opt.train_config(
+        seed,
+        detector=detector,
+        steps=steps,
+        backbone=backbone,
+        weights=weights,
+        batch_size=batch_size,
+        lr=lr,
+        optimizer=optimizer,
+        method=method,
+        precision=precision,
+        devices=devices,
+    ) or TrainConfig(seed=seed)
+    if labels is not None and not labels.is_file():
+        raise UsageError(f"--labels {labels}: no such file")
+    space = Workspace.open(workspace)
+    report = Report("train", config.to_dict())
+    with console_progress() as progress, space.lock():
+        try:
+            if labels is not None:
+                with report.stage("label"):
+                    report.results["label"] = vars(label(space, labels, progress=progress))
+            with report.stage("train"):
+                trained = run_training(space, config, name=name, holdout=holdout, progress=progress)
+            report.results["train"] = vars(trained)
+        finally:
+            report.write(space)
+        for line in describe(trained.metrics):
+            progress.say(line)
+        progress.say(f"Detector: {workspace / 'detectors' / trained.name}")
+
+
+def describe(metrics: dict[str, object]) -> list[str]:
+    """The lines that tell how well a detector does on its held-out labels."""
+    if metrics.get("ap50") is None:
+        return [f"Held-out AP: not measured ({metrics.get('ap_reason', 'no labels were held out')})"]
+    return [f"Held-out labels: AP {metrics['ap']:.3f}, AP50 {metrics['ap50']:.3f}"]

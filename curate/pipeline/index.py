@@ -1,0 +1,123 @@
+"""Build the pool: find sources, read those that are new, sample their candidate frames into the frame cache."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.errors import CurateError
+from curate.media.discover import discover
+from curate.media.extract import Extracted, ExtractJob, extract
+from curate.pool import Pool
+from curate.progress import SILENT, Progress
+from curate.types import Frame, Sampling, Skipped, Source
+from curate.workspace import Workspace
+
+DEFAULT_SAMPLING = Sampling(every_s=0.5)
+_SAVE_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class IndexResult:
+    """What a run of `index` found and added."""
+
+    sources: int
+    read: int
+    new_frames: int
+    unlabeled: int
+    skipped: tuple[Skipped, ...]
+
+
+def index(
+    workspace: Workspace,
+    paths: Sequence[str],
+    *,
+    sampling: Sampling = DEFAULT_SAMPLING,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+) -> IndexResult:
+    """Add the videos and images under `paths` to the pool. A source that was read before is not decoded again.
+
+    Raises UsageError for a path that does not exist and CurateError where not one frame could be read.
+    """
+    pool = Pool.load(workspace)
+    files = discover(paths)
+    known = pool.by_path()
+    jobs = []
+    for path in files:
+        source = known.get(str(path))
+        if source is None or _changed(source, path) or not _was_sampled(source, sampling):
+            unchanged = source if source is not None and not _changed(source, path) else None
+            jobs.append(ExtractJob(path=path, sampling=sampling, frame_indices=frozenset(), known=unchanged))
+    before = pool.frames.num_rows
+    extract_into(workspace, pool, jobs, workers=workers, progress=progress)
+    if pool.frames.num_rows == 0:
+        reasons = [f"{source.path}: {source.error}" for source in pool.sources.values() if source.error]
+        raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
+    by_path = pool.by_path()
+    found = [by_path[str(path)] for path in files]
+    return IndexResult(
+        sources=len(files),
+        read=len(jobs),
+        new_frames=pool.frames.num_rows - before,
+        unlabeled=pool.count("unlabeled"),
+        skipped=tuple(Skipped(s.path, s.error, s.frames) for s in found if s.status == "broken"),
+    )
+
+
+def extract_into(
+    workspace: Workspace,
+    pool: Pool,
+    jobs: Sequence[ExtractJob],
+    *,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+) -> None:
+    """Run extraction jobs and keep their results in the pool, saved every few seconds so that a kill costs little."""
+    if not jobs:
+        return
+    progress.start(f"Decoding {len(jobs):,} sources", None, "frames")
+    unsaved: list[Extracted] = []
+    saved_at = time.monotonic()
+    for extracted in extract(
+        jobs, frames_dir=workspace.frames, imgsz=workspace.imgsz, workers=workers, on_frames=progress.advance
+    ):
+        unsaved.append(extracted)
+        if time.monotonic() - saved_at > _SAVE_EVERY_S:
+            _keep(workspace, pool, unsaved)
+            unsaved, saved_at = [], time.monotonic()
+    _keep(workspace, pool, unsaved)
+    progress.finish()
+
+
+def extract_frames(
+    workspace: Workspace, pool: Pool, wanted: Mapping[str, Sequence[int]], *, progress: Progress = SILENT
+) -> list[str]:
+    """Add single frames, by source and frame_index, to the cache and the pool; returns those that could not be read."""
+    jobs = [
+        ExtractJob(
+            path=Path(pool.sources[source].path),
+            sampling=None,
+            frame_indices=frozenset(indices),
+            known=pool.sources[source],
+        )
+        for source, indices in wanted.items()
+    ]
+    extract_into(workspace, pool, jobs, progress=progress)
+    there = set(zip(pool.frames["source"].to_pylist(), pool.frames["frame_index"].to_pylist(), strict=True))
+    return [f"{source} frame {i}" for source, indices in wanted.items() for i in indices if (source, i) not in there]
+
+
+def _keep(workspace: Workspace, pool: Pool, results: Sequence[Extracted]) -> None:
+    frames: list[Frame] = [frame for result in results for frame in result.frames]
+    pool.add([result.source for result in results], frames)
+    pool.save(workspace)
+
+
+def _changed(source: Source, path: Path) -> bool:
+    status = path.stat()
+    return (source.bytes, source.mtime_ns) != (status.st_size, status.st_mtime_ns)
+
+
+def _was_sampled(source: Source, sampling: Sampling) -> bool:
+    return source.kind == "image" or source.status == "duplicate" or str(sampling) in source.samplings.split(";")

@@ -1,0 +1,146 @@
+"""The main job, `curate score`: pool, labels, detector, scores, selection and FiftyOne dataset from one call."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curate.browse.database import BrowseUnavailable
+from curate.labels.table import load_labels
+from curate.pipeline.browse import browse
+from curate.pipeline.index import DEFAULT_SAMPLING, IndexResult, index
+from curate.pipeline.label import label
+from curate.pipeline.score import find_detector, score
+from curate.pipeline.select import DEFAULT_MIN_GAP_S, SelectResult, select
+from curate.pipeline.train import DEFAULT_HOLDOUT, TrainResult, train, trained_on_current_labels
+from curate.progress import SILENT, Progress
+from curate.report import Report
+from curate.selection.budget import Budget
+from curate.types import Sampling, Skipped
+from curate.workspace import Workspace
+
+if TYPE_CHECKING:
+    from curate.browse.dataset import DatasetSummary
+    from detectors.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `curate score` was asked for. `train_config` None: the detector's defaults, or any detector that fits."""
+
+    paths: Sequence[str]
+    budget: Budget
+    sampling: Sampling = DEFAULT_SAMPLING
+    labels: Path | None = None
+    detector: str | None = None
+    train_config: "TrainConfig | None" = None
+    holdout: float = DEFAULT_HOLDOUT
+    acquisition: str | None = None
+    min_gap_s: float = DEFAULT_MIN_GAP_S
+    seed: int = 0
+    workers: int | None = None
+    fiftyone: bool = True
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of it. `trained` is None where nothing had to be trained, `dataset` where FiftyOne was left out."""
+
+    index: IndexResult
+    trained: TrainResult | None
+    detector: str | None
+    selection: SelectResult
+    dataset: "DatasetSummary | None"
+    dataset_problem: str
+    skipped: tuple[Skipped, ...]
+
+
+def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: Progress = SILENT) -> RunResult:
+    """Do the main job, with each stage's results and time in `report`, which is written whatever happens."""
+    try:
+        with report.stage("index"):
+            indexed = index(
+                workspace, options.paths, sampling=options.sampling, workers=options.workers, progress=progress
+            )
+        report.skipped.extend(indexed.skipped)
+        report.results["index"] = {
+            "sources": indexed.sources,
+            "read": indexed.read,
+            "new_frames": indexed.new_frames,
+            "unlabeled": indexed.unlabeled,
+        }
+        progress.say(
+            f"Pool: {indexed.unlabeled:,} unlabelled candidates of {indexed.sources:,} sources, "
+            f"sampled {options.sampling}; {indexed.new_frames:,} frames are new"
+        )
+        if options.labels is not None:
+            with report.stage("label"):
+                labeled = label(workspace, options.labels, progress=progress)
+            report.results["label"] = vars(labeled)
+            progress.say(
+                f"Labels: {labeled.frames:,} frames with {labeled.boxes:,} boxes of {len(labeled.categories)} classes "
+                f"({labeled.added:,} new, {labeled.replaced:,} replaced)"
+            )
+        detector, trained = _detector(workspace, options, report, progress)
+        with report.stage("score"):
+            scored = score(workspace, detector=detector, progress=progress)
+        report.results["score"] = vars(scored)
+        with report.stage("select"):
+            selected = select(
+                workspace,
+                options.budget,
+                run=scored.run,
+                acquisition=options.acquisition,
+                min_gap_s=options.min_gap_s,
+                seed=options.seed,
+                progress=progress,
+            )
+        report.skipped.extend(selected.skipped)
+        report.results["select"] = {
+            "run": selected.run,
+            "unlabeled": selected.unlabeled,
+            "wanted": selected.wanted,
+            "selected": len(selected.selection),
+        }
+        dataset, problem = None, ""
+        if options.fiftyone:
+            with report.stage("fiftyone"):
+                dataset, problem = _dataset(lambda: browse(workspace, run=scored.run, progress=progress))
+            report.results["fiftyone"] = vars(dataset) if dataset else {"problem": problem}
+    finally:
+        report.write(workspace)
+    return RunResult(indexed, trained, detector, selected, dataset, problem, tuple(report.skipped))
+
+
+def _detector(
+    workspace: Workspace, options: RunOptions, report: Report, progress: Progress
+) -> tuple[str | None, TrainResult | None]:
+    """The detector to score with, trained now if the labels have none yet; None for a cold start."""
+    if options.detector is not None:
+        return str(find_detector(workspace, options.detector)), None
+    if not load_labels(workspace).frames:
+        return None, None
+    if options.train_config is None:
+        name = trained_on_current_labels(workspace)
+        if name is not None:
+            progress.say(f"Detector: {name}, trained on these labels before")
+            return name, None
+    from detectors.config import TrainConfig
+
+    with report.stage("train"):
+        trained = train(
+            workspace,
+            options.train_config or TrainConfig(seed=options.seed),
+            holdout=options.holdout,
+            progress=progress,
+        )
+    report.results["train"] = vars(trained)
+    return trained.name, trained
+
+
+def _dataset(build: "Callable[[], DatasetSummary]") -> "tuple[DatasetSummary | None, str]":
+    """The dataset, or why there is none: the selection does not depend on MongoDB."""
+    try:
+        return build(), ""
+    except BrowseUnavailable as error:
+        return None, str(error)

@@ -1,0 +1,72 @@
+"""Score the unlabelled frames: with a detector all of MIDL's scores, without one the features for a cold start."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.errors import CurateError, UsageError
+from curate.pool import Pool
+from curate.progress import SILENT, Progress
+from curate.scoring.run import RunInfo, ScoreRun
+from curate.types import cache_path
+from curate.workspace import Workspace
+
+COLD_START = "cold-start"
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """A score run of the workspace, and how many frames it scored this time."""
+
+    run: str
+    frames: int
+
+
+def score(workspace: Workspace, *, detector: str | None, progress: Progress = SILENT) -> ScoreResult:
+    """Score every unlabelled frame that this detector has not scored yet.
+
+    `detector` is the name of a trained detector of the workspace or the path of its folder; None computes features
+    with the embedded pretrained backbone. A killed run goes on with the shards that are missing.
+    """
+    from curate.scoring.scorers import detector_scorer, embedding_scorer
+
+    pool = Pool.load(workspace)
+    unlabeled = pool.in_state("unlabeled")
+    if unlabeled.num_rows == 0:
+        raise CurateError("every frame of the pool is labelled or ignored: nothing to score; add videos")
+    if detector is None:
+        info = RunInfo("embedding", "", (), "")
+        name = COLD_START
+    else:
+        directory = find_detector(workspace, detector)
+        weights = hashlib.sha256((directory / "weights.safetensors").read_bytes()).hexdigest()
+        categories = workspace.read_json(directory / "config.json")["categories"]
+        info = RunInfo("detector", directory.name, tuple(categories), weights)
+        name = f"{directory.name}-{weights[:8]}"
+    run = ScoreRun(workspace.scores / name)
+    run.plan(info, unlabeled["frame_id"].to_pylist())
+    pending = run.pending()
+    if not pending:
+        progress.say(f"Scores: all {unlabeled.num_rows:,} unlabelled frames were scored before ({name})")
+        return ScoreResult(name, 0)
+    place = {
+        frame_id: cache_path(workspace.frames, source, index)
+        for frame_id, source, index in zip(
+            *(pool.frames[column].to_pylist() for column in ("frame_id", "source", "frame_index")), strict=True
+        )
+    }
+    scorer = embedding_scorer() if detector is None else detector_scorer(directory)
+    frames = run.score(pending, scorer, place.__getitem__, progress=progress)
+    return ScoreResult(name, frames)
+
+
+def find_detector(workspace: Workspace, detector: str) -> Path:
+    """The folder of a finished detector, given by name or path; UsageError that lists the choices otherwise."""
+    for directory in (workspace.detectors / detector, Path(detector)):
+        if (directory / "metrics.json").is_file():
+            return directory.absolute()
+    names = sorted(path.parent.name for path in workspace.detectors.glob("*/metrics.json"))
+    raise UsageError(
+        f"--detector {detector}: no trained detector of that name or path; "
+        + (f"there are {', '.join(names)}" if names else "train one with `curate train --labels FILE`")
+    )

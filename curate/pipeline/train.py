@@ -1,0 +1,160 @@
+"""Train a detector on the labelled and unlabelled frames of the pool."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.errors import CurateError
+from curate.labels.table import labels_sha256, load_labels
+from curate.labels.types import LabeledFrame, LabelSet
+from curate.pool import Pool
+from curate.progress import SILENT, Progress
+from curate.types import cache_path
+from curate.workspace import Workspace
+
+if TYPE_CHECKING:
+    from detectors.config import TrainConfig
+    from detectors.data import LabeledImage
+
+DEFAULT_HOLDOUT = 0.2
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained detector: its name in the workspace, what it was trained on and how well it does."""
+
+    name: str
+    labeled: int
+    held_out: int
+    unlabeled: int
+    metrics: dict[str, Any]
+
+
+def train(
+    workspace: Workspace,
+    config: "TrainConfig",
+    *,
+    name: str | None = None,
+    holdout: float = DEFAULT_HOLDOUT,
+    progress: Progress = SILENT,
+) -> TrainResult:
+    """Train on the workspace's labels and save to `detectors/<name>/`.
+
+    A run that was killed goes on where it stopped; one that is finished is not repeated. `holdout` is the share of
+    labelled frames, whole sources at a time, that is kept back to measure AP and AP50.
+    """
+    from detectors.training import train as train_detector
+
+    labels = load_labels(workspace)
+    if not labels.frames:
+        raise CurateError("no labels in the workspace; give a label file with --labels FILE")
+    if not 0 <= holdout < 1:
+        raise CurateError(f"--holdout {holdout}: give a share from 0 up to, but without, 1")
+    sha256 = labels_sha256(labels)
+    name = name or detector_name(config, sha256, holdout)
+    pool = Pool.load(workspace)
+    training, held_out = split_by_source(labels.frames, holdout=holdout, seed=config.seed)
+    sizes = _sizes(pool)
+    unlabeled = pool.in_state("unlabeled")
+    paths = [
+        cache_path(workspace.frames, source, index)
+        for source, index in zip(unlabeled["source"].to_pylist(), unlabeled["frame_index"].to_pylist(), strict=True)
+    ]
+    progress.say(
+        f"Training {config.detector} ({config.backbone}) as {name}: {len(training):,} labelled frames, "
+        f"{len(held_out):,} held out, {len(paths):,} unlabelled, {len(labels.categories)} classes"
+    )
+    progress.start("Training", config.steps, "steps")
+    done = 0
+
+    def on_step(report: Any) -> None:
+        nonlocal done
+        losses = "  ".join(f"{key} {value:.3g}" for key, value in report.losses.items())
+        progress.advance(report.step - done, detail=f"{report.stage}  {losses}")
+        done = report.step
+
+    result = train_detector(
+        config,
+        categories=labels.categories,
+        labeled=[_image(workspace, labels, frame, sizes) for frame in training],
+        unlabeled=paths,
+        held_out=[_image(workspace, labels, frame, sizes) for frame in held_out],
+        output=workspace.detectors / name,
+        labels_sha256=sha256,
+        on_step=on_step,
+    )
+    progress.finish()
+    return TrainResult(name, len(training), len(held_out), len(paths), result.metrics)
+
+
+def detector_name(config: "TrainConfig", labels_sha: str, holdout: float) -> str:
+    """`<detector>-<8 hex>`: the same labels and options give the same name, so that a rerun finds its folder."""
+    text = json.dumps([config.to_dict(), labels_sha, holdout], sort_keys=True)
+    return f"{config.detector}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def trained_on_current_labels(workspace: Workspace) -> str | None:
+    """The name of the newest finished detector trained on exactly the labels that the workspace holds, if any."""
+    sha256 = labels_sha256(load_labels(workspace))
+    finished = sorted(workspace.detectors.glob("*/metrics.json"), key=lambda path: path.stat().st_mtime_ns)
+    for metrics in reversed(finished):
+        if workspace.read_json(metrics.parent / "config.json").get("labels_sha256") == sha256:
+            return metrics.parent.name
+    return None
+
+
+def split_by_source(
+    frames: Sequence[LabeledFrame], *, holdout: float, seed: int
+) -> tuple[list[LabeledFrame], list[LabeledFrame]]:
+    """Split into training and held-out frames, whole sources at a time, in an order drawn from `seed`.
+
+    A source is held out only while every class it shows stays in the training part: with few labels, a class that
+    only the held-out part shows could neither be learned nor measured.
+    """
+    by_source: dict[str, list[LabeledFrame]] = defaultdict(list)
+    sources_of_class: dict[str, set[str]] = defaultdict(set)
+    for frame in frames:
+        by_source[frame.source].append(frame)
+        for category in frame.categories:
+            sources_of_class[category].add(frame.source)
+    held: set[str] = set()
+    room = int(len(frames) * holdout)
+    for source in sorted(by_source, key=lambda s: hashlib.sha256(f"{seed}:{s}".encode()).digest()):
+        classes = {category for frame in by_source[source] for category in frame.categories}
+        if len(by_source[source]) <= room and all(sources_of_class[c] - held - {source} for c in classes):
+            held.add(source)
+            room -= len(by_source[source])
+    return [f for f in frames if f.source not in held], [f for f in frames if f.source in held]
+
+
+def _sizes(pool: Pool) -> dict[str, tuple[int, int]]:
+    """Sizes (width, height) of the cached JPEGs of labelled frames, by frame_id."""
+    labeled = pool.in_state("labeled").select(["frame_id", "width", "height"]).to_pydict()
+    return {
+        frame_id: (width, height)
+        for frame_id, width, height in zip(labeled["frame_id"], labeled["width"], labeled["height"], strict=True)
+    }
+
+
+def _image(
+    workspace: Workspace, labels: LabelSet, frame: LabeledFrame, sizes: dict[str, tuple[int, int]]
+) -> "LabeledImage":
+    """A labelled frame as the detectors take it: boxes in pixels of the cached JPEG, crowds left out."""
+    import numpy as np
+
+    from detectors.data import LabeledImage
+
+    width, height = sizes[frame.frame_id]
+    scale = np.array([width / frame.width, height / frame.height] * 2, dtype=np.float32)
+    single = [i for i, crowd in enumerate(frame.iscrowd) if not crowd]
+    index_of: dict[str, int] = {category: i for i, category in enumerate(labels.categories)}
+    return LabeledImage(
+        path=Path(cache_path(workspace.frames, frame.source, frame.frame_index)),
+        boxes_xyxy=np.array([frame.boxes_xyxy[i] for i in single], np.float32).reshape(-1, 4) * scale,
+        labels=np.array([index_of[frame.categories[i]] for i in single], np.int64),
+        name=frame.frame_id,
+    )

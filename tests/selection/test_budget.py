@@ -1,0 +1,51 @@
+import pytest
+
+from curate.errors import CurateError, UsageError
+from curate.selection.budget import Budget, parse_budget
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("5%", Budget(percent=5)),
+        (" 2.5 % ", Budget(percent=2.5)),
+        ("100%", Budget(percent=100)),
+        ("500", Budget(count=500)),
+    ],
+)
+def test_parse(text: str, budget: Budget) -> None:
+    assert parse_budget(text) == budget
+
+
+@pytest.mark.parametrize("text", ["0%", "101%", "-5%", "abc", "", "0", "-3", "5.5", "5%%", "nan%", "١٠"])
+def test_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_budget(text)
+    assert repr(text) in str(caught.value)
+    assert "100%" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("budget", "unlabeled", "frames"),
+    [
+        (Budget(percent=5), 5040, 252),
+        (Budget(percent=5), 19, 1),
+        (Budget(percent=5), 59, 2),
+        (Budget(percent=7), 100, 7),
+        (Budget(percent=100), 3, 3),
+        (Budget(count=3), 3, 3),
+    ],
+)
+def test_frames_rounds_down_and_is_at_least_one(budget: Budget, unlabeled: int, frames: int) -> None:
+    assert budget.frames(unlabeled) == frames
+
+
+def test_larger_than_the_pool_says_what_the_pool_has() -> None:
+    with pytest.raises(CurateError, match="4: the pool has 3 unlabelled frames"):
+        Budget(count=4).frames(3)
+
+
+def test_empty_pool() -> None:
+    with pytest.raises(CurateError, match="no unlabelled frames"):
+        Budget(percent=5).frames(0)
