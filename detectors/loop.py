@@ -1,0 +1,213 @@
+"""The loop of a training run inside one process: steps, resume files, and the files of the finished detector."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from detectors.batches import BatchLoader
+from detectors.checkpoint import (
+    METRICS,
+    RESUME,
+    LoadedDetector,
+    cpu_state,
+    load_resume,
+    save_detector,
+    save_resume,
+    write_json,
+)
+from detectors.config import TrainConfig
+from detectors.data import LabeledImage
+from detectors.evaluation import evaluate, evaluate_mil
+from detectors.inference import Scorer
+from detectors.midl.schedule import StageSpan, lr_factor
+from detectors.model import MidlDetector
+from detectors.objective import Objective, freeze_for
+from detectors.registry import build_detector
+from detectors.runlog import RunLog
+
+# A resume file is written about once an epoch of the labeled set, within these bounds in steps.
+_CHECKPOINT_STEPS = (50, 500)
+# The measurements of MIL need no more held-out images than this.
+_MIL_IMAGES = 100
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became NaN or infinite; the message names the step and its images."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One finished step, counted from 1. discrepancy: of the unlabeled images; in labeled stages, of the labeled."""
+
+    step: int
+    total_steps: int
+    stage: str
+    losses: dict[str, float]
+    images_per_s: float
+    discrepancy: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished run. metrics: what metrics.json holds."""
+
+    directory: Path
+    steps: int
+    resumed_from: int
+    ap: float | None
+    ap50: float | None
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a process needs to train; picklable, since DDP starts processes."""
+
+    config: TrainConfig
+    categories: tuple[str, ...]
+    labeled: tuple[LabeledImage, ...]
+    unlabeled: tuple[Path, ...]
+    held_out: tuple[LabeledImage, ...]
+    output: Path
+    labels_sha256: str
+    spans: tuple[StageSpan, ...]
+    notes: tuple[str, ...]
+    fingerprint: str
+
+
+def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -> TrainResult:
+    """Train in this process, one of config.devices."""
+    config, directory = job.config, job.output
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        detector = build_detector(
+            config.detector,
+            num_classes=len(job.categories),
+            backbone=config.backbone,
+            weights=config.weights,
+            midl=config.midl,
+        )
+    detector.train()
+    optimizer = _optimizer(detector, config)
+    log = RunLog(job.spans, job.notes)
+    resume = load_resume(directory, job.fingerprint)
+    start = 0
+    if resume is not None:
+        detector.load_state_dict(resume["detector"])
+        optimizer.load_state_dict(resume["optimizer"])
+        log.restore(resume["log"])
+        start = int(resume["step"])
+    fabric.barrier()  # all processes have read the resume file before it can change
+    if fabric.is_global_zero:
+        (directory / METRICS).unlink(missing_ok=True)
+    module, optimizer = fabric.setup(Objective(detector, config), optimizer)
+    loader = BatchLoader(
+        config, job.labeled, job.unlabeled, spans=job.spans, divisor=detector.size_divisor, rank=fabric.global_rank
+    )
+    checkpoints = _checkpoint_steps(config, job.spans, len(job.labeled))
+    stage = None
+    for batch in loader.steps(start):
+        began = time.perf_counter()
+        if batch.stage is not stage:
+            stage = batch.stage
+            freeze_for(detector, stage)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * lr_factor(
+                batch.step, steps=config.steps, warmup_steps=config.warmup_steps
+            )
+        terms = module(batch.to(fabric.device))
+        losses = {name: float(value.detach()) for name, value in terms.items()}
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise NonFiniteLossError(
+                f"loss is not finite at step {batch.step} ({batch.stage}): {losses}; images {', '.join(batch.names)}; "
+                f"lower lr ({config.learning_rate}) or lambda_ ({config.lambda_})"
+            )
+        fabric.backward(terms["total"])
+        fabric.clip_gradients(module, optimizer, max_norm=config.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - began
+        log.add(batch.step, losses, seconds)
+        done = batch.step + 1
+        if fabric.is_global_zero:
+            if done in checkpoints:
+                save_resume(directory, _resume_state(job, detector, optimizer, log, done))
+            if report is not None:
+                rate = len(batch.names) * config.devices / seconds
+                report(StepReport(done, config.steps, batch.stage.value, losses, rate, losses["discrepancy"]))
+    return _finish(fabric, job, detector, log, resumed_from=start)
+
+
+def _optimizer(detector: MidlDetector, config: TrainConfig) -> torch.optim.Optimizer:
+    """Build the optimizer; the learning rate is set at every step."""
+    parameters, lr, decay = detector.parameters(), config.learning_rate, config.decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay)
+    return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
+
+
+def _checkpoint_steps(config: TrainConfig, spans: Sequence[StageSpan], labeled: int) -> frozenset[int]:
+    """Counts of done steps after which to write a resume file."""
+    low, high = _CHECKPOINT_STEPS
+    every = config.checkpoint_every or min(max(-(-labeled // config.batch_size), low), high)
+    return frozenset(range(every, config.steps + 1, every)) | {span.stop for span in spans}
+
+
+def _resume_state(job: Job, detector: MidlDetector, optimizer: Any, log: RunLog, step: int) -> dict[str, Any]:
+    """Everything that the next step depends on. There is no random state: every draw follows from the step."""
+    return {
+        "fingerprint": job.fingerprint,
+        "step": step,
+        "detector": cpu_state(detector.state_dict()),
+        "optimizer": optimizer.state_dict(),
+        "log": log.state(),
+    }
+
+
+def _finish(fabric: Fabric, job: Job, detector: MidlDetector, log: RunLog, *, resumed_from: int) -> TrainResult:
+    """Write the detector, measure it, write metrics.json, and only then drop the resume file."""
+    metrics: dict[str, Any] = {}
+    if fabric.is_global_zero:
+        save_detector(job.output, detector, job.config, categories=job.categories, labels_sha256=job.labels_sha256)
+        metrics = _metrics(fabric, job, detector, log)
+        write_json(job.output / METRICS, metrics)
+        (job.output / RESUME).unlink(missing_ok=True)
+    fabric.barrier()
+    return TrainResult(job.output, job.config.steps, resumed_from, metrics.get("AP"), metrics.get("AP50"), metrics)
+
+
+def _metrics(fabric: Fabric, job: Job, detector: MidlDetector, log: RunLog) -> dict[str, Any]:
+    """Accuracy on the held-out images (None with a reason where there is none to measure) and the run's own numbers."""
+    loaded = LoadedDetector(detector.eval(), job.categories, job.config.image_size, job.labels_sha256)
+    scorer = Scorer(loaded, device=fabric.device)
+    measured: dict[str, Any] = {"AP": None, "AP50": None, "AP75": None, "AP_per_class": {}}
+    reason = None
+    if not job.held_out:
+        reason = "no held-out images"
+    else:
+        measured = evaluate(scorer, job.held_out, job.categories)
+        reason = "held-out images without boxes" if measured["AP"] is None else None
+    mil = None
+    if job.config.method == "midl" and job.held_out:
+        mil = evaluate_mil(scorer, job.held_out[:_MIL_IMAGES])
+    return {
+        "AP": measured["AP"],
+        "AP50": measured["AP50"],
+        "AP75": measured["AP75"],
+        "AP_per_class": measured["AP_per_class"],
+        "AP_reason": reason,
+        "mil": mil,
+        "stages": log.stages(),
+        "notes": log.notes(),
+        "seconds": log.seconds,
+        "steps": job.config.steps,
+        "images": {"labeled": len(job.labeled), "unlabeled": len(job.unlabeled), "held_out": len(job.held_out)},
+    }

@@ -1,0 +1,111 @@
+"""The equations put together for a batch of bags, under the switches of a MidlConfig."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from detectors.config import MidlConfig
+from detectors.midl.losses import (
+    class_weights,
+    discrepancy_loss,
+    image_uncertainty,
+    mil_loss,
+    objectness_weights,
+    weighted_instance_uncertainty,
+)
+from detectors.midl.probabilities import image_class_probability, instance_uncertainty, tied_objectness_logits
+from detectors.model import Instances
+
+# An unlabeled image has class c if any of its instances scores this for c.
+PSEUDO_LABEL_SCORE = 0.5
+
+
+@dataclass(frozen=True)
+class BagScores:
+    """What MIDL says of B images with N instances and C classes; all in 0-1, in float32."""
+
+    uncertainty: Tensor  # (B,) Eq. 7
+    mean_uncertainty: Tensor  # (B,) mean of u over valid instances and classes: Eq. 6
+    max_uncertainty: Tensor  # (B,) largest instance uncertainty, weighted over classes as in Eq. 7
+    objectness_uncertainty: Tensor  # (B,) p_cls uniform, p_obj learned
+    class_probabilities: Tensor  # (B, C) Eq. 8
+    instance_uncertainties: Tensor  # (B, N) sum_c u * p_cls
+    objectness: Tensor  # (B, N) p_obj
+
+
+def objectness_logits(instances: Instances, midl: MidlConfig) -> Tensor:
+    """The logits of Eq. 11, tied to the detector's own if `midl` says so. (B, N, C) or (B, N, 1)."""
+    if not midl.tie_objectness:
+        return instances.mil_objectness_logits
+    return tied_objectness_logits(
+        instances.mil_objectness_logits, instances.cls_logits_1, instances.cls_logits_2, instances.activation
+    )
+
+
+def bag_probabilities(instances: Instances, midl: MidlConfig) -> Tensor:
+    """Image class probabilities (Eq. 8), (B, C). Also under uniform switches: the MIL head learns all the same."""
+    kind = "softmax" if midl.class_probability == "uniform" else midl.class_probability
+    p_cls = class_weights(instances.mil_class_logits, kind, delta_fg=midl.delta_fg)
+    p_obj = objectness_weights(objectness_logits(instances, midl), "learned", valid=instances.valid)
+    assert p_cls is not None
+    assert p_obj is not None
+    return image_class_probability(p_cls, p_obj)
+
+
+def bag_discrepancy(instances: Instances, midl: MidlConfig) -> Tensor:
+    """U of Eqs. 2 and 4, mean over the images: a scalar with gradient to the classifiers' logits alone."""
+    return discrepancy_loss(
+        instances.cls_logits_1,
+        instances.cls_logits_2,
+        instances.mil_class_logits,
+        objectness_logits(instances, midl),
+        class_probability=midl.class_probability,
+        objectness=midl.objectness,
+        delta_fg=midl.delta_fg,
+        valid=instances.valid,
+        activation=instances.activation,
+    )
+
+
+def pseudo_image_labels(instances: Instances) -> Tensor:
+    """Classes that the two classifiers together see in each image, (B, C) bool; an image may have none."""
+    scores = instances.scores().detach() * instances.valid.unsqueeze(-1)
+    if scores.shape[1] == 0:
+        return torch.zeros(scores.shape[0], scores.shape[2], dtype=torch.bool, device=scores.device)
+    return scores.amax(dim=1) >= PSEUDO_LABEL_SCORE
+
+
+def bag_mil_loss(instances: Instances, midl: MidlConfig, image_labels: Tensor) -> Tensor:
+    """Eq. 9, mean over the images that count. image_labels: (B, C) bool.
+
+    Under "softmax" the class probabilities of an image sum to one, so that an image without objects has no reachable
+    target: it does not count. Under "sigmoid" it does, as the caller passes its labels.
+    """
+    p_img = bag_probabilities(instances, midl)
+    counted = None if midl.class_probability == "sigmoid" else image_labels.any(dim=1)
+    return mil_loss(p_img, image_labels, counted=counted)
+
+
+def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
+    """Score the images, without gradient."""
+    with torch.no_grad():
+        valid = instances.valid
+        u = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)  # (B, N, C)
+        p_cls = class_weights(instances.mil_class_logits, midl.class_probability, delta_fg=midl.delta_fg)
+        learned = objectness_weights(objectness_logits(instances, midl), "learned", valid=valid)
+        assert learned is not None
+        p_obj = learned if midl.objectness == "learned" else None
+        per_instance = weighted_instance_uncertainty(u, p_cls) * valid  # (B, N)
+        empty = u.shape[1] == 0
+        return BagScores(
+            uncertainty=image_uncertainty(u, p_cls, p_obj, valid=valid),
+            mean_uncertainty=image_uncertainty(u, None, None, valid=valid),
+            max_uncertainty=per_instance.new_zeros(u.shape[0]) if empty else per_instance.amax(dim=1),
+            objectness_uncertainty=image_uncertainty(u, None, learned, valid=valid),
+            class_probabilities=bag_probabilities(instances, midl),
+            instance_uncertainties=per_instance,
+            objectness=learned,
+        )

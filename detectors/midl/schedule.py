@@ -1,0 +1,63 @@
+"""The stages of training as data: labeled, then twice maximize, minimize, labeled (section 4.1, Eqs. 1, 2 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """What a training step optimizes."""
+
+    LABELED = "labeled"
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
+
+# The paper's 26 epochs as shares: on a small labeled set its epochs would be too few steps.
+MIDL_SHARES: tuple[tuple[Stage, int], ...] = (
+    (Stage.LABELED, 6),
+    (Stage.MAXIMIZE, 2),
+    (Stage.MINIMIZE, 2),
+    (Stage.LABELED, 6),
+    (Stage.MAXIMIZE, 2),
+    (Stage.MINIMIZE, 2),
+    (Stage.LABELED, 6),
+)
+# The paper divides the rate by ten after epoch 20 of 26.
+_DROP_AT = 20 / 26
+_DROP_FACTOR = 0.1
+
+
+@dataclass(frozen=True)
+class StageSpan:
+    """Steps start <= step < stop of one stage."""
+
+    stage: Stage
+    start: int
+    stop: int
+
+
+def stage_spans(steps: int, shares: Sequence[tuple[Stage, int]] = MIDL_SHARES) -> tuple[StageSpan, ...]:
+    """Share `steps` among the stages; spans are adjacent and cover every step, and empty ones are dropped."""
+    total = sum(share for _, share in shares)
+    spans: list[StageSpan] = []
+    done = 0
+    for stage, share in shares:
+        start, done = done, done + share
+        span = StageSpan(stage, round(steps * start / total), round(steps * done / total))
+        if span.stop > span.start:
+            spans.append(span)
+    return tuple(spans)
+
+
+def labeled_only(steps: int) -> tuple[StageSpan, ...]:
+    """The schedule of plain training, and of MIDL without unlabeled images."""
+    return (StageSpan(Stage.LABELED, 0, steps),)
+
+
+def lr_factor(step: int, *, steps: int, warmup_steps: int) -> float:
+    """Factor on the learning rate at `step`: linear warm-up, constant, a tenth after 20/26 of the steps."""
+    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return warmup * (_DROP_FACTOR if step >= _DROP_AT * steps else 1.0)

@@ -1,0 +1,100 @@
+"""What one step minimizes in each stage, and which parameters it may move (Eqs. 1, 2, 4 and 12; Fig. 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, pad
+
+from detectors.batches import StepBatch
+from detectors.config import TrainConfig
+from detectors.data import Batch
+from detectors.midl.bags import bag_discrepancy, bag_mil_loss, pseudo_image_labels
+from detectors.midl.schedule import Stage
+from detectors.model import Instances, MidlDetector, ParameterRole
+
+# Fig. 4: maximizing moves the classifiers over fixed features; minimizing moves the features under fixed classifiers.
+FROZEN: dict[Stage, tuple[ParameterRole, ...]] = {
+    Stage.LABELED: (),
+    Stage.MAXIMIZE: ("features", "regressor"),
+    Stage.MINIMIZE: ("classifiers",),
+}
+
+
+def freeze_for(detector: MidlDetector, stage: Stage) -> None:
+    """Let only the stage's parameters move.
+
+    A frozen parameter keeps no gradient, so that the optimizer passes it by: no momentum, no weight decay.
+    """
+    for role, modules in detector.modules_by_role().items():
+        for module in modules:
+            for parameter in module.parameters():
+                parameter.requires_grad_(role not in FROZEN[stage])
+                parameter.grad = None
+
+
+def image_labels(batch: Batch, num_classes: int) -> Tensor:
+    """Which classes each labeled image holds, (B, C) bool."""
+    rows = [
+        one_hot(target.labels, num_classes).any(dim=0)
+        if len(target.labels)
+        else target.labels.new_zeros(num_classes).bool()
+        for target in batch.targets
+    ]
+    return torch.stack(rows)
+
+
+class Objective(nn.Module):
+    """The step's losses as the forward of a module, so that DDP sees one forward a step."""
+
+    def __init__(self, detector: MidlDetector, config: TrainConfig) -> None:
+        super().__init__()
+        self.detector = detector
+        self.config = config
+
+    def forward(self, batch: StepBatch) -> dict[str, Tensor]:
+        """Return named scalars: "total" is to be minimized, "discrepancy" is U of the unlabeled images (of the labeled
+        ones in labeled stages), the rest are the terms before their factors.
+        """
+        stage, labeled, unlabeled = batch.stage, batch.labeled, batch.unlabeled
+        instances = self._instances(stage, labeled, unlabeled)
+        count = len(labeled.names)
+        known, unknown = instances[:count], instances[count:]
+        losses = self.detector.detection_loss(known, labeled.targets)
+        total = torch.stack(list(losses.values())).sum()
+        if self.config.method == "plain":
+            return {**losses, "discrepancy": bag_discrepancy(known, self.config.midl).detach(), "total": total}
+        midl = self.config.midl
+        losses["mil"] = bag_mil_loss(known, midl, image_labels(labeled, self.detector.num_classes))
+        total = total + midl.mil_weight * losses["mil"]
+        if unlabeled is None:
+            return {**losses, "discrepancy": bag_discrepancy(known, midl).detach(), "total": total}
+        discrepancy = bag_discrepancy(unknown, midl)
+        sign = -1.0 if stage is Stage.MAXIMIZE else 1.0
+        total = total + sign * self.config.lambda_ * discrepancy
+        if midl.mil_on_unlabeled:
+            losses["mil_unlabeled"] = self._pseudo_mil_loss(unknown)
+            total = total + midl.mil_weight * losses["mil_unlabeled"]
+        return {**losses, "discrepancy": discrepancy, "total": total}
+
+    def _instances(self, stage: Stage, labeled: Batch, unlabeled: Batch | None) -> Instances:
+        """One forward over both batches, labeled images first, without gradient below the heads while maximizing."""
+        images, sizes = labeled.images, labeled.sizes_hw
+        if unlabeled is not None:
+            height, width = (max(labeled.images.shape[a], unlabeled.images.shape[a]) for a in (2, 3))
+            pads = [(0, width - b.images.shape[3], 0, height - b.images.shape[2]) for b in (labeled, unlabeled)]
+            images = torch.cat([pad(b.images, p) for b, p in zip((labeled, unlabeled), pads, strict=True)])
+            sizes = torch.cat([labeled.sizes_hw, unlabeled.sizes_hw])
+        with torch.set_grad_enabled(torch.is_grad_enabled() and stage is not Stage.MAXIMIZE):
+            features = self.detector.features(images, sizes)
+        return self.detector.instances(features, sizes)
+
+    def _pseudo_mil_loss(self, instances: Instances) -> Tensor:
+        """MIL loss of the unlabeled images; one in which the classifiers see no class takes no part."""
+        labels = pseudo_image_labels(instances)
+        seen = labels.any(dim=1)
+        if not seen.any():
+            return instances.mil_class_logits.sum() * 0.0
+        # Only under "sigmoid" would an image without labels count, as one known to be empty; a pseudo label knows no
+        # such thing.
+        return bag_mil_loss(instances[seen], self.config.midl, labels[seen])

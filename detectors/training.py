@@ -1,0 +1,132 @@
+"""Training a detector by MIDL's stages on labeled and unlabeled images (Eq. 12), restartable at any step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.strategy import Strategy
+
+from detectors.config import TrainConfig
+from detectors.data import LabeledImage
+from detectors.loop import Job, NonFiniteLossError, StepReport, TrainResult, run
+from detectors.midl.schedule import labeled_only, stage_spans
+
+__all__ = ["NonFiniteLossError", "StepReport", "TrainConfig", "TrainResult", "train"]
+
+
+def train(
+    config: TrainConfig,
+    *,
+    categories: Sequence[str],
+    labeled: Sequence[LabeledImage],
+    unlabeled: Sequence[Path],
+    held_out: Sequence[LabeledImage],
+    output: Path,
+    labels_sha256: str = "",
+    on_step: Callable[[StepReport], None] | None = None,
+) -> TrainResult:
+    """Train a detector and write it to `output`.
+
+    Writes weights.safetensors, config.json and, last of all, metrics.json: where it exists the run is complete. A run
+    that was killed goes on from resume.pt when config, labels and images are the same, and starts over when they are
+    not.
+
+    labels_sha256: the caller's digest of the labels, kept in config.json. on_step: called after every step, on one
+    device only.
+
+    Raises:
+        ValueError: no labeled images, no or repeated categories, a label out of range.
+        FileNotFoundError: an image is missing.
+        NonFiniteLossError: training diverged.
+    """
+    _check(categories, labeled)
+    use_stages = config.method == "midl" and len(unlabeled) > 0
+    notes = []
+    if config.method == "midl" and not unlabeled:
+        notes.append("no unlabeled images: maximize and minimize stages were replaced by labeled steps")
+    job = Job(
+        config=config,
+        categories=tuple(categories),
+        labeled=tuple(labeled),
+        unlabeled=tuple(unlabeled),
+        held_out=tuple(held_out),
+        output=output,
+        labels_sha256=labels_sha256,
+        spans=stage_spans(config.steps) if use_stages else labeled_only(config.steps),
+        notes=tuple(notes),
+        fingerprint=_fingerprint(config, categories, labeled, unlabeled, labels_sha256),
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    fabric = Fabric(
+        accelerator="auto", devices=config.devices, strategy=_strategy(config), precision=_precision(config)
+    )
+    if config.devices == 1:
+        return run(fabric, job, on_step)
+    # Processes of DDP cannot call a closure of this one: their reports come back through a queue.
+    reports = multiprocessing.get_context("spawn").SimpleQueue()
+    listener = threading.Thread(target=_listen, args=(reports, on_step), daemon=True)
+    listener.start()
+    try:
+        result: TrainResult = fabric.launch(run, job, reports.put)  # type: ignore[arg-type]
+    finally:
+        reports.put(None)
+        listener.join()
+    return result
+
+
+def _check(categories: Sequence[str], labeled: Sequence[LabeledImage]) -> None:
+    """Refuse data that cannot be trained on."""
+    if not categories or len(set(categories)) != len(categories):
+        raise ValueError(f"categories must be at least one name, each once, got {list(categories)}")
+    if not labeled:
+        raise ValueError("labeled must hold at least one image, got none")
+    for image in labeled:
+        if len(image.labels) and not 0 <= image.labels.min() <= image.labels.max() < len(categories):
+            raise ValueError(f"{image.name}: labels must be in 0..{len(categories) - 1}, got {image.labels.tolist()}")
+
+
+def _strategy(config: TrainConfig) -> str | Strategy:
+    """One process, or DDP that tolerates parameters without gradient: each stage freezes some."""
+    return "auto" if config.devices == 1 else DDPStrategy(start_method="spawn", find_unused_parameters=True)
+
+
+def _precision(config: TrainConfig) -> Any:
+    """Resolve "auto"."""
+    if config.precision != "auto":
+        return config.precision
+    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def _listen(reports: Any, on_step: Callable[[StepReport], None] | None) -> None:
+    """Hand reports of other processes to the caller, until None comes."""
+    for report in iter(reports.get, None):
+        if on_step is not None:
+            on_step(report)
+
+
+def _fingerprint(
+    config: TrainConfig,
+    categories: Sequence[str],
+    labeled: Sequence[LabeledImage],
+    unlabeled: Sequence[Path],
+    labels_sha256: str,
+) -> str:
+    """Digest of all that decides the weights; image files count by path and size."""
+    settings = config.to_dict()
+    del settings["checkpoint_every"]  # when resume files are written changes nothing in them
+    digest = hashlib.sha256(json.dumps([settings, list(categories), labels_sha256], sort_keys=True).encode())
+    for image in labeled:
+        digest.update(f"{image.path}\0{image.path.stat().st_size}\0".encode())
+        digest.update(image.boxes_xyxy.tobytes() + image.labels.tobytes())
+    for path in unlabeled:
+        digest.update(f"{path}\0{path.stat().st_size}\0".encode())
+    return digest.hexdigest()
