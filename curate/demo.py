@@ -110,7 +110,7 @@ class _Sprite:
         self.category = int(rng.integers(len(DIGITS)))
         written = digits.images[rng.choice(np.flatnonzero(digits.target == DIGITS[self.category]))]
         self.side = int(rng.integers(40, 80))
-        picture = Image.fromarray((written * 255 / 16).astype(np.uint8)).resize((self.side, self.side), Image.BICUBIC)
+        picture = Image.fromarray((written * 255 / 16).astype(np.uint8)).resize((self.side, self.side), Image.Resampling.BICUBIC)
         self.alpha = np.asarray(picture, np.float32)[..., None] / 255
         self.color = rng.integers(160, 256, 3).astype(np.float32)
         self.place = rng.uniform(0, [WIDTH - self.side, HEIGHT - self.side])

@@ -29,6 +29,6 @@ def browse(
 
     space = Workspace.open(workspace)
     with console_progress() as progress:
-        summary = build(space, progress=progress)
-        progress.say(f"FiftyOne App: http://localhost:{port}/datasets/{summary.name}  (Ctrl-C ends it)")
-        launch(space, port=port, open_browser=open_browser)
+        with space.lock():
+            build(space, progress=progress)
+        launch(space, port=port, open_browser=open_browser, progress=progress)

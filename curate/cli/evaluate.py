@@ -12,7 +12,7 @@ def evaluate(
     annotations: Annotated[Path, typer.Argument(metavar="COCO.json", help="COCO detection labels of images.")],
     images: Annotated[Path, typer.Option(help="The folder that its file names are in.")],
     detector: Annotated[
-        str | None, typer.Option("--detector", "-d", help="A name or a folder. [default: the newest]")
+        str | None, typer.Option("--detector", "-d", help="A name or a folder.", show_default="the newest")
     ] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Also the AP of each class.")] = False,
     workspace: opt.WorkspaceOption = opt.WORKSPACE,
@@ -30,8 +30,8 @@ def evaluate(
     metrics = result.metrics
     typer.echo(
         f"{result.detector} on {result.images:,} images: "
-        f"AP {metrics['ap']:.3f}, AP50 {metrics['ap50']:.3f}, AP75 {metrics['ap75']:.3f}"
+        f"AP {metrics['AP']:.3f}, AP50 {metrics['AP50']:.3f}, AP75 {metrics['AP75']:.3f}"
     )
     if per_class:
-        for name, ap in metrics["ap_per_class"].items():
+        for name, ap in metrics["AP_per_class"].items():
             typer.echo(f"  {name:24} {'-' if ap is None else f'{ap:.3f}'}")

@@ -5,11 +5,15 @@ from typing import Annotated
 import typer
 
 from curate.cli import options as opt
+from curate.handoff.registry import PROFILES
 
 
 def export(
-    profile: Annotated[str, typer.Option("--for", help="Receiver profile.")] = "coco",
-    classes: Annotated[str | None, typer.Option(help="Class names a,b,c. [default: those of the labels]")] = None,
+    profile: Annotated[str, typer.Option("--for", help=f"Receiver: {', '.join(PROFILES.names())}.")] = "coco",
+    classes: Annotated[str | None, typer.Option(help="Class names a,b,c.", show_default="those of the labels")] = None,
+    with_predictions: Annotated[
+        bool, typer.Option("--with-predictions", help="Add the detector's boxes, with their scores, to start from.")
+    ] = False,
     workspace: opt.WorkspaceOption = opt.WORKSPACE,
 ) -> None:
     """Write the selected frames for labelling: images, COCO JSON, a plain list, a manifest and checksums.
@@ -18,7 +22,7 @@ def export(
 
       curate export --classes car,person,bicycle
 
-      curate export --for coco
+      curate export --with-predictions
     """
     from curate.pipeline.export import export as run_export
     from curate.workspace import Workspace
@@ -26,5 +30,5 @@ def export(
     names = [name.strip() for name in classes.split(",") if name.strip()] if classes else []
     space = Workspace.open(workspace)
     with space.lock():
-        result = run_export(space, profile=profile, classes=names)
+        result = run_export(space, profile=profile, classes=names, with_predictions=with_predictions)
     typer.echo(f"Exported {result.images:,} frames for {profile} to {result.folder}")

@@ -2,22 +2,25 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from curate.errors import UsageError
+from curate.selection.registry import ACQUISITIONS, DEFAULT_ACQUISITION
 from curate.types import Sampling
 from curate.workspace import DEFAULT_WORKSPACE
+from detectors.config import TrainConfig
 from detectors.registry import backbone_names, detector_names
 
-if TYPE_CHECKING:
-    from detectors.config import TrainConfig
-
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h)?")
+TRAIN = TrainConfig()
 _SECONDS = {"ms": 1e-3, "s": 1, None: 1, "m": 60, "min": 60, "h": 3600}
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="The project's folder.")]
+AcquisitionOption = Annotated[
+    str | None, typer.Option(help=f"One of {', '.join(ACQUISITIONS.names())}.", show_default=DEFAULT_ACQUISITION)
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides ties, splits and training; same seed, same selection.")]
 ImgszOption = Annotated[
     int,
@@ -34,17 +37,26 @@ EveryOption = Annotated[str | None, typer.Option(help="One candidate frame every
 FpsOption = Annotated[float | None, typer.Option(help="So many candidate frames a second.")]
 StrideOption = Annotated[int | None, typer.Option(help="Each so-many-th frame is a candidate.")]
 AllFramesOption = Annotated[bool, typer.Option("--all-frames", help="Every frame is a candidate.")]
-StepsOption = Annotated[int | None, typer.Option(min=1, help="Training steps over all stages. [default: 2000]")]
+StepsOption = Annotated[
+    int | None, typer.Option(min=1, help="Training steps over all stages.", show_default=str(TRAIN.steps))
+]
 BackboneOption = Annotated[
-    str | None,
-    typer.Option(help=f"{', '.join(backbone_names())}, or a timm model. [default: {backbone_names()[0]}]"),
+    str | None, typer.Option(help=f"{', '.join(backbone_names())}, or a timm model.", show_default=TRAIN.backbone)
 ]
 WeightsOption = Annotated[
-    str | None, typer.Option(help="First weights: embedded, imagenet, none or a FILE. [default: embedded]")
+    str | None,
+    typer.Option(help="The backbone's first weights: embedded, imagenet, none or a FILE.", show_default=TRAIN.weights),
 ]
-ArchitectureOption = Annotated[str | None, typer.Option("--detector", help=f"One of {', '.join(detector_names())}.")]
-BatchSizeOption = Annotated[int | None, typer.Option(min=1, help="Labelled images a step. [default: 4]")]
-DevicesOption = Annotated[int | None, typer.Option(min=1, help="GPUs, or processes on a CPU. [default: 1]")]
+ArchitectureOption = Annotated[
+    str | None,
+    typer.Option("--detector", help=f"One of {', '.join(detector_names())}.", show_default=TRAIN.detector),
+]
+BatchSizeOption = Annotated[
+    int | None, typer.Option(min=1, help="Labelled images a step.", show_default=str(TRAIN.batch_size))
+]
+DevicesOption = Annotated[
+    int | None, typer.Option(min=1, help="GPUs, or processes on a CPU.", show_default=str(TRAIN.devices))
+]
 HoldoutOption = Annotated[
     float, typer.Option(min=0, max=0.9, help="Share of labelled frames, whole videos, kept back to measure AP.")
 ]
@@ -75,10 +87,8 @@ def sampling(every: str | None, fps: float | None, stride: int | None, all_frame
     return chosen[0] if chosen else None
 
 
-def train_config(seed: int, **given: Any) -> "TrainConfig | None":
+def train_config(seed: int, **given: Any) -> TrainConfig | None:
     """A training configuration from the options that were given; None where none was."""
-    from detectors.config import TrainConfig
-
     given = {name: value for name, value in given.items() if value is not None}
     if not given:
         return None

@@ -23,7 +23,7 @@ def score(
     fps: opt.FpsOption = None,
     stride: opt.StrideOption = None,
     all_frames: opt.AllFramesOption = False,
-    acquisition: Annotated[str | None, typer.Option(help="Acquisition function. [default: midl]")] = None,
+    acquisition: opt.AcquisitionOption = None,
     min_gap: opt.MinGapOption = "1s",
     steps: opt.StepsOption = None,
     backbone: opt.BackboneOption = None,
@@ -33,7 +33,7 @@ def score(
     holdout: opt.HoldoutOption = 0.2,
     imgsz: opt.ImgszOption = opt.DEFAULT_IMGSZ,
     seed: opt.SeedOption = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Decoding processes. [default: one a core]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoding processes.", show_default="one a core")] = None,
     fiftyone: Annotated[bool, typer.Option("--fiftyone/--no-fiftyone", help="Write the FiftyOne dataset.")] = True,
     workspace: opt.WorkspaceOption = opt.WORKSPACE,
 ) -> None:

@@ -9,8 +9,8 @@ from curate.cli import options as opt
 
 def select(
     budget: opt.BudgetOption = "5%",
-    acquisition: Annotated[str | None, typer.Option(help="Acquisition function. [default: midl]")] = None,
-    run: Annotated[str | None, typer.Option(help="Score run, a folder of scores/. [default: the newest]")] = None,
+    acquisition: opt.AcquisitionOption = None,
+    run: Annotated[str | None, typer.Option(help="Score run, a folder of scores/.", show_default="the newest")] = None,
     min_gap: opt.MinGapOption = "1s",
     seed: opt.SeedOption = 0,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Write the frames at full size.")] = True,

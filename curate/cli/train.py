@@ -1,6 +1,6 @@
 """`curate train`: train a detector on the workspace's labels."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,18 +10,21 @@ from curate.cli import options as opt
 def train(
     labels: opt.LabelsOption = None,
     detector: opt.ArchitectureOption = None,
-    name: Annotated[str | None, typer.Option(help="The detector's name. [default: from labels and options]")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The detector's name.", show_default="from labels and options")
+    ] = None,
     steps: opt.StepsOption = None,
     backbone: opt.BackboneOption = None,
     weights: opt.WeightsOption = None,
     batch_size: opt.BatchSizeOption = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate after warm-up. [default: by optimizer]")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw or sgd. [default: adamw]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate after warm-up.", show_default="by optimizer")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.", show_default=opt.TRAIN.optimizer)] = None,
     method: Annotated[
-        str | None, typer.Option(help="midl, or plain: the detection loss alone. [default: midl]")
+        str | None, typer.Option(help="midl, or plain: the detection loss alone.", show_default=opt.TRAIN.method)
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="auto (bf16 on a GPU), 32-true, bf16-mixed, 16-mixed. [default: auto]")
+        str | None,
+        typer.Option(help="auto (bf16 on a GPU), 32-true, bf16-mixed, 16-mixed.", show_default=opt.TRAIN.precision),
     ] = None,
     devices: opt.DevicesOption = None,
     holdout: opt.HoldoutOption = 0.2,
@@ -78,8 +81,9 @@ def train(
         progress.say(f"Detector: {workspace / 'detectors' / trained.name}")
 
 
-def describe(metrics: dict[str, object]) -> list[str]:
-    """The lines that tell how well a detector does on its held-out labels."""
-    if metrics.get("ap50") is None:
-        return [f"Held-out AP: not measured ({metrics.get('ap_reason', 'no labels were held out')})"]
-    return [f"Held-out labels: AP {metrics['ap']:.3f}, AP50 {metrics['ap50']:.3f}"]
+def describe(metrics: dict[str, Any]) -> list[str]:
+    """The lines that tell how the training went, and how well the detector does on its held-out labels."""
+    notes = [f"Note: {note}" for note in metrics["notes"]]
+    if metrics["AP50"] is None:
+        return [*notes, f"Held-out labels: AP not measured ({metrics['AP_reason']})"]
+    return [*notes, f"Held-out labels: AP {metrics['AP']:.3f}, AP50 {metrics['AP50']:.3f}"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.browse.database import database_problem
+from curate.browse.database import connect
 from curate.report import versions
 
 
@@ -29,8 +29,7 @@ def check() -> list[Check]:
         checks.append(_try("decord", False, lambda: _decord(video)))
     checks.append(_try("embedded weights", True, _weights))
     checks.append(_try("GPU", False, _gpu))
-    problem = database_problem()
-    checks.append(Check("MongoDB for FiftyOne", problem is None, problem or "starts", False))
+    checks.append(_try("MongoDB for FiftyOne", False, _database))
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     checks.append(Check("disk", free > 1, f"{free:,.0f} GB free here", True))
     return checks
@@ -77,6 +76,10 @@ def _weights() -> str:
 
     Embedder()
     return "efficientnet_lite0, ImageNet"
+
+
+def _database() -> str:
+    return f"starts, {len(connect().list_datasets())} datasets"
 
 
 def _gpu() -> str:

@@ -35,9 +35,12 @@ def evaluate(workspace: Workspace, annotations: Path, images: Path, *, detector:
     scorer = Scorer(load_detector(directory))
     try:
         labeled, categories = load_coco(annotations, images, categories=scorer.categories)
+        metrics = measure(scorer, labeled, categories)
     except (ValueError, OSError) as error:
         raise CurateError(f"{annotations}: {error}") from error
-    return EvaluateResult(directory.name, len(labeled), measure(scorer, labeled, categories))
+    if metrics["AP"] is None:
+        raise CurateError(f"{annotations}: no boxes to measure with; give labels that have some")
+    return EvaluateResult(directory.name, len(labeled), metrics)
 
 
 def _newest(workspace: Workspace) -> str:

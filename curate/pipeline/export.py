@@ -2,28 +2,60 @@
 
 from collections.abc import Sequence
 
+from curate.errors import CurateError
 from curate.handoff.export import ExportResult
 from curate.handoff.export import export as write_export
+from curate.handoff.types import Prediction
 from curate.labels.table import load_labels
+from curate.pipeline.select import newest_run
 from curate.pool import Pool
+from curate.scoring.run import ScoreRun
 from curate.selection.write import read_selection
+from curate.types import SelectedFrame
 from curate.workspace import Workspace
+
+MIN_SCORE = 0.3
 
 
 def export(
-    workspace: Workspace, *, profile: str = "coco", classes: Sequence[str] = (), predictions: bool = False
+    workspace: Workspace, *, profile: str = "coco", classes: Sequence[str] = (), with_predictions: bool = False
 ) -> ExportResult:
     """Write `exports/<profile>/` from the current selection.
 
-    The categories are `classes` if given, otherwise those of the labels. `predictions` adds the detector's boxes as
-    pre-annotations with their score.
+    The categories are `classes` if given, otherwise those of the labels. `with_predictions` adds the detector's boxes
+    of score 0.3 and more as pre-annotations.
     """
     selection = read_selection(workspace.selection)
     pool = Pool.load(workspace)
+    run = ScoreRun(workspace.scores / newest_run(workspace))
+    if with_predictions and run.info.kind != "detector":
+        raise CurateError("--with-predictions: no detector has scored these frames yet; leave it out")
     return write_export(
         workspace=workspace,
         selection=selection,
         sources=pool.sources,
         categories=tuple(classes) or load_labels(workspace).categories,
         profile=profile,
+        predictions=_predictions(run, pool, selection) if with_predictions else None,
+        detector=run.info.detector or None,
     )
+
+
+def _predictions(run: ScoreRun, pool: Pool, selection: Sequence[SelectedFrame]) -> dict[str, list[Prediction]]:
+    """The predicted boxes of the selected frames, by frame_id, in pixels of the full-size picture."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array([frame.frame_id for frame in selection], pa.string())
+    scores = run.read(["frame_id", "boxes_xyxy", "labels", "scores"])
+    cached = pool.frames.filter(pc.is_in(pool.frames["frame_id"], value_set=wanted)).to_pylist()
+    scale = {row["frame_id"]: pool.sources[row["source"]].width / row["width"] for row in cached}
+    return {
+        row["frame_id"]: [
+            ((x1 * s, y1 * s, x2 * s, y2 * s), run.info.categories[label], score)
+            for (x1, y1, x2, y2), label, score in zip(row["boxes_xyxy"], row["labels"], row["scores"], strict=True)
+            if score >= MIN_SCORE
+        ]
+        for row in scores.filter(pc.is_in(scores["frame_id"], value_set=wanted)).to_pylist()
+        for s in (scale[row["frame_id"]],)
+    }

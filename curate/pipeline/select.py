@@ -9,12 +9,12 @@ from curate.errors import CurateError, UsageError
 from curate.media.reread import write_full_size
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
-from curate.registry import Registry
 from curate.scoring.run import ScoreRun
 from curate.scoring.scorers import SCALAR_COLUMNS
 from curate.selection.budget import Budget
 from curate.selection.candidates import Candidates, join
 from curate.selection.pick import by_coverage, by_utility
+from curate.selection.registry import DEFAULT_ACQUISITION, load_acquisition
 from curate.selection.write import write_selection
 from curate.types import SelectedFrame, Skipped, Source, export_stem
 from curate.workspace import Workspace
@@ -22,8 +22,6 @@ from curate.workspace import Workspace
 if TYPE_CHECKING:
     import numpy as np
 
-ACQUISITIONS = Registry("curate.selection.acquisition", "acquisition function")
-DEFAULT_ACQUISITION = "midl"
 DEFAULT_MIN_GAP_S = 1.0
 
 
@@ -102,7 +100,7 @@ def _by_utility(
 ) -> list[SelectedFrame]:
     import numpy as np
 
-    utilities = ACQUISITIONS.load(acquisition).utilities(candidates, rng=rng)
+    utilities = load_acquisition(acquisition).utilities(candidates, rng=rng)
     picked = by_utility(utilities, *_places(candidates), budget=wanted, min_gap_s=min_gap_s, rng=rng)
     uncertainty = candidates.score("uncertainty")
     position = np.empty(len(candidates), dtype=np.int64)
@@ -115,7 +113,7 @@ def _cold_start(
     candidates: Candidates, acquisition: str | None, wanted: int, min_gap_s: float, rng: "np.random.Generator"
 ) -> list[SelectedFrame]:
     if acquisition == "random":
-        utilities = ACQUISITIONS.load("random").utilities(candidates, rng=rng)
+        utilities = load_acquisition("random").utilities(candidates, rng=rng)
         picked = by_utility(utilities, *_places(candidates), budget=wanted, min_gap_s=min_gap_s, rng=rng)
         return _ranked(candidates, picked, utilities[picked].tolist(), None, ["random"] * len(picked))
     picks = list(

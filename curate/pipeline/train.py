@@ -47,6 +47,7 @@ def train(
     A run that was killed goes on where it stopped; one that is finished is not repeated. `holdout` is the share of
     labelled frames, whole sources at a time, that is kept back to measure AP and AP50.
     """
+    from detectors.training import NonFiniteLossError
     from detectors.training import train as train_detector
 
     labels = load_labels(workspace)
@@ -77,16 +78,19 @@ def train(
         progress.advance(report.step - done, detail=f"{report.stage}  {losses}")
         done = report.step
 
-    result = train_detector(
-        config,
-        categories=labels.categories,
-        labeled=[_image(workspace, labels, frame, sizes) for frame in training],
-        unlabeled=paths,
-        held_out=[_image(workspace, labels, frame, sizes) for frame in held_out],
-        output=workspace.detectors / name,
-        labels_sha256=sha256,
-        on_step=on_step,
-    )
+    try:
+        result = train_detector(
+            config,
+            categories=labels.categories,
+            labeled=[_image(workspace, labels, frame, sizes) for frame in training],
+            unlabeled=paths,
+            held_out=[_image(workspace, labels, frame, sizes) for frame in held_out],
+            output=workspace.detectors / name,
+            labels_sha256=sha256,
+            on_step=on_step,
+        )
+    except (ValueError, OSError, NonFiniteLossError) as error:
+        raise CurateError(f"training {name}: {error}") from error
     progress.finish()
     return TrainResult(name, len(training), len(held_out), len(paths), result.metrics)
 

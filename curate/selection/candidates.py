@@ -17,7 +17,7 @@ class Candidates:
     scores: "pa.Table"
 
     def __len__(self) -> int:
-        return self.frames.num_rows
+        return int(self.frames.num_rows)
 
     def score(self, column: str) -> "npt.NDArray[np.float64]":
         """A scalar score column, (N,)."""

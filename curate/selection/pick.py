@@ -81,7 +81,7 @@ def by_coverage(
 
     def distances_to(i: int) -> "npt.NDArray[np.float32]":
         squared = squared_norms + squared_norms[i] - 2 * (features @ features[i])
-        return np.sqrt(np.maximum(squared, 0))
+        return np.asarray(np.sqrt(np.maximum(squared, 0)))
 
     source_codes = np.unique(np.asarray(sources), return_inverse=True)[1][order]
     times = np.asarray(timestamps_s, dtype=np.float64)[order]

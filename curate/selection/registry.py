@@ -1,0 +1,26 @@
+"""The acquisition functions that there are."""
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+from curate.registry import Registry
+from curate.selection.candidates import Candidates
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+ACQUISITIONS = Registry("curate.selection.acquisition", "acquisition function")
+DEFAULT_ACQUISITION = "midl"
+
+
+class Acquisition(Protocol):
+    """A module of `curate/selection/acquisition/`."""
+
+    @staticmethod
+    def utilities(candidates: Candidates, *, rng: "np.random.Generator") -> "npt.NDArray[np.float64]":
+        """(N,), higher means label sooner, NaN means not a candidate."""
+
+
+def load_acquisition(name: str) -> Acquisition:
+    """The acquisition function of that name; UsageError with the choices where there is none."""
+    return cast(Acquisition, ACQUISITIONS.load(name))
