@@ -23,7 +23,8 @@ def coco_document(handoff: Handoff) -> dict[str, Any]:
     Predictions that are outside their image, or thinner than the rounding, are left out.
     """
     category_ids = {name: n for n, name in enumerate(handoff.categories, start=1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(handoff.images, start=1):
         images.append(_image(image_id, image))
         for prediction in sorted(image.predictions, key=_best_first):

@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import platform
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,10 +17,9 @@ from curate.handoff.readme import readme
 from curate.handoff.registry import load_profile
 from curate.handoff.types import Handoff, HandoffImage, Prediction, Predictions
 from curate.types import SelectedFrame, Source, export_stem
+from curate.types import frame_id as make_frame_id
 from curate.workspace import Workspace
 
-# What every receiver and file system takes; it also keeps an edited selection.csv from naming a file elsewhere.
-_SAFE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AGAIN = "run `curate select` again"
 
 
@@ -91,7 +89,7 @@ def _checked_categories(categories: Sequence[str]) -> tuple[str, ...]:
     if not categories:
         raise UsageError("no classes are known, since there are no labels yet; give them with --classes car,person")
     for name, count in Counter(categories).items():
-        if not name.strip():
+        if not name.strip() or not name.isprintable():
             raise UsageError(f"--classes: {name!r} is not a name; give names as in --classes car,person")
         if count > 1:
             raise UsageError(f"--classes: {name!r} is given {count} times; give each class once")
@@ -107,10 +105,12 @@ def _images(
 ) -> tuple[HandoffImage, ...]:
     stems = {frame.frame_id: export_stem(frame.frame_id) for frame in frames}
     for frame in frames:
-        if frame.source not in sources:
+        source = sources.get(frame.source)
+        if source is None:
             raise CurateError(f"the selected frame {frame.frame_id} is of no source in the index; {_AGAIN}")
-        if not _SAFE_STEM.fullmatch(stems[frame.frame_id]):
-            raise CurateError(f"the selected frame {frame.frame_id!r} is not a frame id; {_AGAIN}")
+        # File names come from frame ids: one that was edited in selection.csv must not name another file.
+        if frame.frame_id != make_frame_id(source.source, source.kind, frame.frame_index):
+            raise CurateError(f"the selected frame {frame.frame_id} is not frame {frame.frame_index} of it; {_AGAIN}")
     files = {id_: folder / f"{stem}.jpg" for id_, stem in stems.items()}
     missing = [path for path in files.values() if not path.is_file()]
     if missing:

@@ -17,20 +17,19 @@ CHECKSUMS = "SHA256SUMS"
 def replaced_folder(place: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `place` when the block ends without an error.
 
-    The old folder is there until then, and is not replaced if somebody has put or changed files in it. Leftovers of
-    a run that was killed are removed.
+    The old folder is there until then, and is not replaced if somebody has put or changed files in it. What a killed
+    run left is mended first. Only one process may do this at a time.
     """
-    refuse_if_touched(place)
     place.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in place.parent.glob(f".{place.name}.*.tmp"):
-        shutil.rmtree(leftover)
+    _mend(place)
+    refuse_if_touched(place)
     new = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
     new.mkdir()
     try:
         yield new
         if place.exists():
-            # A folder cannot be renamed onto a full one, so the old one steps aside; removed as a leftover if killed.
-            old = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
+            # A folder cannot be renamed onto a full one, so the old one steps aside; `_mend` brings it back.
+            old = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.old")
             os.replace(place, old)
             os.replace(new, place)
             shutil.rmtree(old)
@@ -38,6 +37,17 @@ def replaced_folder(place: Path) -> Iterator[Path]:
             os.replace(new, place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _mend(place: Path) -> None:
+    """Bring back an old folder that a kill left aside, and remove other leftovers."""
+    for old in place.parent.glob(f".{place.name}.*.old"):
+        if place.exists():
+            shutil.rmtree(old)
+        else:
+            os.replace(old, place)
+    for new in place.parent.glob(f".{place.name}.*.tmp"):
+        shutil.rmtree(new)
 
 
 def refuse_if_touched(place: Path) -> None:
@@ -62,7 +72,7 @@ def put(file: Path, target: Path) -> None:
     """Place a file in the export: a hard link where the file system allows it, a copy elsewhere."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(file, target, follow_symlinks=True)
+        os.link(file.resolve(), target)
     except OSError:
         shutil.copyfile(file, target)
 

@@ -46,4 +46,4 @@ class Profile(Protocol):
 
     @staticmethod
     def write(handoff: Handoff, folder: Path) -> int:
-        """Write the receiver's files into `folder`, where the images lie already; return how many objects are in them."""
+        """Write the receiver's files beside the images, which lie in `folder`; return how many objects they have."""
