@@ -1,0 +1,180 @@
+"""A few child processes that carry out requests: one that crashes, is killed or hangs costs one request."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from curate.errors import CurateError
+
+# A child that is only starting up, perhaps with its libraries on a slow disk, gets at least this long, in seconds.
+_STARTUP_S = 60.0
+_MAX_WORKERS = 8
+
+
+class Request(Protocol):
+    """What a child can be asked: a picklable object of a class that the child can import."""
+
+    def run(self, report: Callable[[object], None]) -> object:
+        """Carry it out in the child. `report` sends a message on the way; None only says that there is progress."""
+
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+@dataclass(frozen=True)
+class Event(Generic[RequestT]):
+    """Something a child said, or its end.
+
+    `kind`: "report" (`value`: what the request reported), "result" (`value`: what it returned), "refused" (a
+    CurateError; `value`: its message), "failed" (any other exception; its name and message) and "lost" (the child
+    died or hung; in which words). All but "report" end the request.
+    """
+
+    request: RequestT
+    kind: Literal["report", "result", "refused", "failed", "lost"]
+    value: Any
+
+
+@dataclass(eq=False)
+class _Child:
+    process: "subprocess.Popen[bytes]"
+    connection: Connection
+    request: Any = None
+    ready: bool = False
+    heard_s: float = field(default_factory=time.monotonic)
+
+
+class Children(Generic[RequestT]):
+    """Up to `workers` processes. Use as a context manager: on leaving, whatever still runs is killed.
+
+    A child that says nothing for `stall_timeout_s` while it has a request is killed.
+    """
+
+    def __init__(self, workers: int, stall_timeout_s: float) -> None:
+        self.workers = workers
+        self.stall_timeout_s = stall_timeout_s
+        self._queue: deque[RequestT] = deque()
+        self._children: list[_Child] = []
+
+    def __enter__(self) -> "Children[RequestT]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children:
+            self._kill(child, grace_s=0)
+        self._children.clear()
+
+    def submit(self, request: RequestT) -> None:
+        """Queue a request; may be called while `events` is iterated."""
+        self._queue.append(request)
+
+    def events(self) -> Iterator[Event[RequestT]]:
+        """What the children say, until no request is queued or running."""
+        while True:
+            self._hand_out()
+            busy = [child for child in self._children if child.request is not None]
+            if not busy:
+                return
+            ready = wait([child.connection for child in busy], timeout=min(1.0, self.stall_timeout_s / 4))
+            for child in busy:
+                if child.connection in ready:
+                    event = self._hear(child)
+                    if event is not None:
+                        yield event
+                        # However long the caller took, the children could not be heard meanwhile.
+                        self._hear_out()
+                elif self._stalled(child):
+                    yield self._lose(child, f"the decoder made no progress for {self.stall_timeout_s:g} s")
+                    self._hear_out()
+
+    def _hear_out(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            child.heard_s = now
+
+    def _hand_out(self) -> None:
+        idle = [child for child in self._children if child.request is None]
+        while self._queue and (idle or len(self._children) < self.workers):
+            child = idle.pop() if idle else self._start()
+            child.request = self._queue.popleft()
+            child.heard_s = time.monotonic()
+            try:
+                child.connection.send(child.request)
+            except OSError:
+                # Killed while it was idle: no request is to blame.
+                self._queue.appendleft(child.request)
+                self._forget(child)
+
+    def _hear(self, child: _Child) -> Event[RequestT] | None:
+        try:
+            kind, value = child.connection.recv()
+        except (EOFError, OSError):
+            if not child.ready:
+                raise CurateError(
+                    f"a decoding process ends as soon as it starts (exit status {self._forget(child)}); "
+                    "set CURATE_DEBUG=1 to see what it writes"
+                ) from None
+            return self._lose(child, "")
+        child.heard_s = time.monotonic()
+        if kind == "ready":
+            child.ready = True
+            return None
+        request = child.request
+        if kind != "report":
+            child.request = None
+        return Event(request, kind, value) if value is not None or kind != "report" else None
+
+    def _stalled(self, child: _Child) -> bool:
+        limit_s = self.stall_timeout_s if child.ready else max(self.stall_timeout_s, _STARTUP_S)
+        return time.monotonic() - child.heard_s > limit_s
+
+    def _lose(self, child: _Child, reason: str) -> Event[RequestT]:
+        status = self._forget(child)
+        if not reason:
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+            reason = f"the decoder process {how}"
+        return Event(child.request, "lost", reason)
+
+    def _forget(self, child: _Child) -> int:
+        self._children.remove(child)
+        # A child that died by itself is given the time to say how.
+        return self._kill(child, grace_s=0.2)
+
+    @staticmethod
+    def _kill(child: _Child, grace_s: float) -> int:
+        child.connection.close()
+        try:
+            return child.process.wait(timeout=grace_s)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            return child.process.wait()
+
+    def _start(self) -> _Child:
+        import socket
+
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # The search path is handed over, so that the child finds this very curate; the main module is not
+            # imported again, as multiprocessing would, so scripts and notebooks need no `if __name__ == ...`.
+            code = (
+                f"import sys; sys.path[:] = {[entry for entry in sys.path if isinstance(entry, str)]!r}; "
+                f"from curate.media.child import main; main({theirs.fileno()}, {os.getpid()})"
+            )
+            process = subprocess.Popen(
+                [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            )
+        child = _Child(process, Connection(ours.detach()))
+        self._children.append(child)
+        return child
+
+
+def default_workers(requests: int) -> int:
+    """One process a core that this process may use, at most 8, never more than there are requests."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _MAX_WORKERS, requests))

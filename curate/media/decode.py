@@ -1,0 +1,69 @@
+"""Frames of a video, forward, upright and scaled by the decoder; one backend behind one interface.
+
+A backend is a module with a function `frames` of the signature of `Backend`, named in `BACKENDS`.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Wanted = Callable[[int, float], bool]
+"""Called with (frame_index, timestamp_s) once a frame in presentation order; says whether the picture is wanted."""
+
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """One frame. `frame_index` counts from 0, in presentation order, the frames that a forward decode delivers.
+
+    `timestamp_s` is the container's time stamp, not index / fps. `rgb` is upright, (height, width, 3) uint8, or None
+    for a frame that is not wanted.
+    """
+
+    frame_index: int
+    timestamp_s: float
+    rgb: "NDArray[np.uint8] | None"
+
+
+class DecodeError(Exception):
+    """The backend cannot read this file, or cannot be trusted with it; the message is the reason."""
+
+
+class Backend(Protocol):
+    """Decode forward: yield every frame, with its picture where `wanted`.
+
+    The picture is scaled to `size_wh` (upright, pixels). `threads` is how many the decoder may use. `beat` is called
+    while there is progress but no frame yet. Raises DecodeError, where it can after the frames that are good.
+    """
+
+    def __call__(  # noqa: D102
+        self, path: Path, wanted: Wanted, *, size_wh: tuple[int, int], threads: int, beat: Callable[[], None]
+    ) -> Generator[DecodedFrame, None, None]: ...
+
+
+BACKENDS = {"decord": "curate.media.decord_backend", "pyav": "curate.media.pyav_backend"}
+
+
+def decode(
+    path: Path,
+    wanted: Wanted,
+    *,
+    backend: str,
+    size_wh: tuple[int, int],
+    threads: int = 1,
+    beat: Callable[[], None] = lambda: None,
+) -> Generator[DecodedFrame, None, None]:
+    """Every frame of `path` with `backend`, a name of `BACKENDS`, see `Backend`."""
+    module = import_module(BACKENDS[backend])
+    return cast(Backend, module.frames)(path, wanted, size_wh=size_wh, threads=threads, beat=beat)
+
+
+def scaled_size(width: int, height: int, imgsz: int) -> tuple[int, int]:
+    """(width, height) with the long side at most `imgsz` pixels: aspect kept, never larger, never below 1."""
+    scale = min(1.0, imgsz / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,0 +1,104 @@
+"""Decode with decord: fast, forward only, and only as long as it agrees with what the container says."""
+
+import os
+import re
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from curate.media.decode import DecodedFrame, DecodeError, Wanted
+
+# decord reads and decodes ahead of its reader without limit, so all of a file may come to lie in memory.
+_MEMORY_LIMIT_BYTES = 256 * 2**20
+_SKIP_AT_ONCE = 32
+_SOURCE_POSITION = re.compile(r"\[\d+:\d+:\d+\] \S+:\d+: ")
+
+
+def frames(
+    path: Path, wanted: Wanted, *, size_wh: tuple[int, int], threads: int, beat: Callable[[], None]
+) -> Generator[DecodedFrame, None, None]:
+    """See `curate.media.decode.Backend`.
+
+    decord gives frames without their time stamps. The packets give one time stamp a frame; the two are put together
+    only where the container is regular, decord finds the same number of frames at the same times, and the forward
+    decode then delivers exactly that many.
+    """
+    from curate.media.packets import scan_packets
+
+    scan = scan_packets(path, beat)
+    if scan.irregular:
+        raise DecodeError(scan.irregular)
+    timestamps_s = scan.timestamps_s
+    if len(timestamps_s) * size_wh[0] * size_wh[1] * 3 + path.stat().st_size > _MEMORY_LIMIT_BYTES:
+        raise DecodeError("decord would hold it all in memory")
+    decord = _decord()
+    try:
+        reader = decord.VideoReader(str(path), width=size_wh[0], height=size_wh[1], num_threads=threads)
+        _check_times(reader, timestamps_s)
+        beat()
+        yield from _forward(reader, wanted, timestamps_s, size_wh, beat)
+    except (decord.DECORDError, RuntimeError, AssertionError, OSError) as error:
+        raise DecodeError(f"decord: {_first_line(error)}") from error
+
+
+def _decord() -> Any:
+    # decord reads its variables when the library loads.
+    os.environ.setdefault("DECORD_EOF_RETRY_MAX", "20480")
+    import decord
+    from decord._ffi.base import DECORDError
+
+    decord.DECORDError = DECORDError
+    decord.logging.set_level(decord.logging.QUIET)
+    return decord
+
+
+def _forward(
+    reader: Any,
+    wanted: Wanted,
+    timestamps_s: tuple[float, ...],
+    size_wh: tuple[int, int],
+    beat: Callable[[], None],
+) -> Generator[DecodedFrame, None, None]:
+    skipped = 0
+    for index, timestamp_s in enumerate(timestamps_s):
+        if not wanted(index, timestamp_s):
+            skipped += 1
+            if skipped == _SKIP_AT_ONCE or index == len(timestamps_s) - 1:
+                reader.skip_frames(skipped)
+                skipped = 0
+                beat()
+            yield DecodedFrame(index, timestamp_s, None)
+            continue
+        if skipped:
+            reader.skip_frames(skipped)
+            skipped = 0
+        rgb = _next(reader)
+        if rgb is None:
+            raise DecodeError(f"decord ends after {index} of {len(timestamps_s)} frames")
+        if rgb.shape != (size_wh[1], size_wh[0], 3):
+            raise DecodeError(f"decord gives a picture of shape {rgb.shape}, asked for {size_wh[0]}x{size_wh[1]}")
+        yield DecodedFrame(index, timestamp_s, rgb)
+
+
+def _check_times(reader: Any, timestamps_s: tuple[float, ...]) -> None:
+    if len(reader) != len(timestamps_s):
+        raise DecodeError(f"decord counts {len(reader)} frames, the file holds {len(timestamps_s)}")
+    found_s = reader.get_frame_timestamp(list(range(len(reader))))[:, 0].tolist()
+    # decord counts from the stream's start time, in 32-bit floats.
+    late_s = timestamps_s[0] - found_s[0]
+    for index, (ours_s, theirs_s) in enumerate(zip(timestamps_s, found_s, strict=True)):
+        if abs(ours_s - theirs_s - late_s) > 1e-3 + abs(ours_s) * 1e-6:
+            raise DecodeError(f"decord puts frame {index} at {theirs_s + late_s:.3f} s, the file at {ours_s:.3f} s")
+
+
+def _next(reader: Any) -> Any:
+    try:
+        return reader.next().asnumpy()
+    except StopIteration:
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # "[09:00:25] /github/workspace/src/video/x.cc:292: " says nothing to a user.
+    return _SOURCE_POSITION.sub("", lines[0]).strip()[:160]

@@ -1,0 +1,107 @@
+"""Find the videos and images under the paths that were typed."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from curate.errors import CurateError, UsageError
+
+_VIDEO = (
+    ".mp4 .m4v .mov .qt .mkv .webm .avi .divx .ts .mts .m2ts .mpg .mpeg .mpe .m1v .m2v .vob .3gp .3g2 .wmv .asf "
+    ".flv .f4v .ogv .mxf .y4m .h264 .264 .h265 .265 .hevc .ivf .dv .mjpg .mjpeg .gxf .nut"
+)
+_IMAGE = ".jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .webp .gif .ppm .pgm .pbm .pnm .jp2 .avif .heic .heif"
+VIDEO_EXTENSIONS = frozenset(_VIDEO.split())
+IMAGE_EXTENSIONS = frozenset(_IMAGE.split())
+
+# Extensions that source code has too: TypeScript's .ts and .mts.
+_SHARED_WITH_TEXT = frozenset({".ts", ".mts"})
+
+
+def discover(paths: Sequence[str]) -> list[Path]:
+    """The videos and images that `paths` name: absolute, sorted, each once.
+
+    A path is a file (taken whatever its extension), a folder (searched to the bottom, symbolic links followed, by
+    extension; hidden files and folders and workspaces of curate are left out), or `@list.txt`, a file with one path
+    a line, relative to the list's own folder, where `#` starts a comment line.
+
+    Raises:
+        UsageError: a path does not exist.
+        CurateError: a folder holds no video and no image.
+    """
+    found: set[Path] = set()
+    for path, origin in _expand_lists(paths):
+        if path.is_dir():
+            inside = list(_walk(path))
+            if not inside:
+                raise CurateError(
+                    f"{path}: no videos or images in this folder; looked for {_listed(VIDEO_EXTENSIONS)} and "
+                    f"{_listed(IMAGE_EXTENSIONS)}; give a file by name to have it read whatever its extension"
+                )
+            found.update(inside)
+        elif path.exists():
+            found.add(path)
+        else:
+            raise UsageError(f"{path}: no such file or folder{origin}")
+    return sorted(found)
+
+
+def _expand_lists(paths: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Each path made absolute, with the words that say which list named it."""
+    for text in paths:
+        # A file whose own name starts with @ is still reachable: as ./@name.
+        if not text.startswith("@"):
+            yield _absolute(Path(text).expanduser()), ""
+            continue
+        list_path = _absolute(Path(text[1:]).expanduser())
+        try:
+            lines = list_path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError as error:
+            raise UsageError(f"{text}: no such list; @FILE names a text file with one path a line") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{text}: not a readable text file with one path a line ({error})") from error
+        for number, line in enumerate(lines, start=1):
+            entry = line.strip()
+            if entry and not entry.startswith("#"):
+                yield _absolute(list_path.parent / Path(entry).expanduser()), f" (line {number} of {list_path})"
+
+
+def _absolute(path: Path) -> Path:
+    # Not resolve(): a symbolic link keeps the name that the user gave it.
+    return Path(os.path.abspath(path))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    visited: set[str] = set()
+    for current, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(current)
+        if real in visited or "workspace.json" in files:
+            # A link back up, or a workspace: its cache and selection are copies of frames, not sources.
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            path = Path(current, name)
+            if not name.startswith(".") and _is_media(path):
+                yield path
+
+
+def _is_media(path: Path) -> bool:
+    extension = path.suffix.lower()
+    if extension in _SHARED_WITH_TEXT:
+        return not _is_text(path)
+    return extension in VIDEO_EXTENSIONS or extension in IMAGE_EXTENSIONS
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError:
+        return False
+    return bool(head) and b"\0" not in head and not any(byte < 9 or 13 < byte < 32 for byte in head)
+
+
+def _listed(extensions: frozenset[str]) -> str:
+    return " ".join(sorted(extensions))

@@ -1,0 +1,56 @@
+"""Sources as files: their hash, and JPEGs written whole or not at all."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curate.errors import CurateError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CACHE_QUALITY = 90
+FULL_SIZE_QUALITY = 95
+
+
+def sha256_of(path: Path, beat: Callable[[], None] = lambda: None) -> str:
+    """The SHA-256 of a file in hex, read in blocks; `beat` is called at each."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(4 * 2**20):
+            digest.update(block)
+            beat()
+    return digest.hexdigest()
+
+
+def write_jpeg(path: Path, picture: "Image.Image", quality: int) -> None:
+    """Write an RGB picture, so that a kill leaves no half-written file under `path`.
+
+    CurateError where it cannot be written, so that a full disk stops the run and is not taken for a bad video.
+    """
+    _write_whole(path, lambda temporary: picture.save(temporary, format="JPEG", quality=quality))
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy the bytes of `source`, with the same promises as `write_jpeg`."""
+    data = source.read_bytes()
+    _write_whole(path, lambda temporary: temporary.write_bytes(data))
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CurateError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process left half-written in `folder`."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)

@@ -1,0 +1,123 @@
+"""Decode with PyAV: its own current FFmpeg, every format, and damaged files up to the last good frame."""
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.media.decode import DecodedFrame, DecodeError, Wanted
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+# A file that yields this many undecodable packets in a row holds nothing more worth waiting for.
+_GIVE_UP_AFTER = 5000
+
+
+def frames(
+    path: Path, wanted: Wanted, *, size_wh: tuple[int, int], threads: int, beat: Callable[[], None]
+) -> Generator[DecodedFrame, None, None]:
+    """See `curate.media.decode.Backend`. What is damaged or missing is told at the end, after all frames there are."""
+    import av
+    import numpy as np
+    from av.video.reformatter import Interpolation, VideoReformatter
+
+    from curate.media.packets import open_video, video_streams
+
+    reformatter = VideoReformatter()
+    tally = Tally()
+    try:
+        with open_video(path) as container:
+            stream = video_streams(container)[0]
+            stream.codec_context.thread_count = threads
+            stream.codec_context.thread_type = "AUTO"
+            clock = _Clock(stream)
+            for index, frame in enumerate(decoded_frames(container, stream, tally, beat)):
+                timestamp_s = clock(frame)
+                rgb = None
+                if wanted(index, timestamp_s):
+                    rotation = clockwise_rotation(frame)
+                    width, height = size_wh[::-1] if rotation % 180 else size_wh
+                    # Bilinear is what decord's filter graph does: both backends give the same picture.
+                    picture = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR)
+                    rgb = np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
+                yield DecodedFrame(index, timestamp_s, rgb)
+            announced = stream.frames
+    except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
+        raise DecodeError(f"PyAV: {getattr(error, 'strerror', None) or error}") from error
+    if tally.packets < announced:
+        raise DecodeError(f"the file breaks off: its header announces {announced} frames, {tally.packets} are there")
+    if tally.damaged:
+        raise DecodeError(f"damaged: {tally.damaged} of {tally.packets} packets could not be decoded")
+
+
+@dataclass
+class Tally:
+    """Packets met, and how many of them could not be decoded."""
+
+    packets: int = 0
+    damaged: int = 0
+
+
+def decoded_frames(
+    container: "InputContainer",
+    stream: "VideoStream",
+    tally: Tally,
+    beat: Callable[[], None] = lambda: None,
+) -> "Iterator[VideoFrame]":
+    """The frames of `stream` in presentation order, past what cannot be decoded, which `tally` counts.
+
+    A container that breaks off counts as one damaged packet.
+    """
+    import av
+
+    in_a_row = 0
+    packets = container.demux(stream)
+    while in_a_row < _GIVE_UP_AFTER:
+        beat()
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            packet = None
+            tally.damaged += 1
+        if packet is not None and packet.size:
+            tally.packets += 1
+        try:
+            # No packet, or an empty one: the end, and the decoder hands out what it held back for reordering.
+            yield from stream.codec_context.decode(packet)
+            in_a_row = 0
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError:
+            tally.damaged += 1
+            in_a_row += 1
+        if packet is None:
+            return
+
+
+def clockwise_rotation(frame: "VideoFrame") -> int:
+    """How far to turn the stored picture clockwise, in degrees: 0, 90, 180 or 270.
+
+    Other angles in a display matrix are damage or effects; the picture stays as stored.
+    """
+    degrees = -frame.rotation % 360
+    return degrees if degrees in (90, 180, 270) else 0
+
+
+class _Clock:
+    """The time stamp of each frame in seconds; a frame without one follows the last by one frame's duration."""
+
+    def __init__(self, stream: "VideoStream") -> None:
+        rate = stream.average_rate or stream.guessed_rate
+        self._step_s = float(1 / rate) if rate else 0.04
+        self._last_s: float | None = None
+
+    def __call__(self, frame: Any) -> float:
+        if frame.pts is not None and frame.time_base:
+            timestamp_s = float(frame.pts * frame.time_base)
+        else:
+            timestamp_s = 0.0 if self._last_s is None else self._last_s + self._step_s
+        self._last_s = timestamp_s
+        return timestamp_s
