@@ -141,6 +141,15 @@ def test_a_scale_that_was_rounded_to_pixels_is_a_scale(tmp_path: Path) -> None:
     assert read(tmp_path, image(file_name="photo.png", width=333, height=250)).frames[0].width == 640
 
 
+def test_each_axis_has_its_own_scale(tmp_path: Path) -> None:
+    document = image(file_name="photo.png", width=333, height=250) | {"categories": GOOD["categories"]}
+    corners = {"bbox": [0, 0, 333, 250], "segmentation": [[0, 0, 333, 250, 0, 250]]}
+    document["annotations"] = [{"id": 1, "image_id": 1, "category_id": 7, **corners}]
+    photo = read(tmp_path, document).frames[0]
+    assert photo.boxes_xyxy[0] == pytest.approx((0, 0, 640, 480))
+    assert json.loads(photo.segmentations[0])[0] == pytest.approx([0, 0, 640, 480, 0, 480])
+
+
 def test_without_a_size_boxes_are_in_the_sources_pixels(tmp_path: Path) -> None:
     assert read(tmp_path, image(file_name="photo.png")).frames[0].height == 480
 
@@ -251,7 +260,7 @@ def test_ambiguous_video(tmp_path: Path) -> None:
     assert caught.value.problems[0].count == 1  # once a video, not once an image
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"PK\x03\x04", b'{"images": [}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"PK\x03\x04", b'{"images": [}', b"[" * 200_000])
 def test_not_json(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "labels.json"
     path.write_bytes(content)
