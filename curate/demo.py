@@ -1,6 +1,7 @@
 """Small labelled videos made on the spot: handwritten digits that move over photographs (both from scikit-learn)."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ DIGITS = (0, 1, 7)
 CATEGORIES = ("zero", "one", "seven")
 
 
-def make_videos(folder: Path, *, seed: int = 0) -> tuple[Path, Path]:
+def make_videos(folder: Path, *, videos: int = VIDEOS, frames: int = FRAMES, seed: int = 0) -> tuple[Path, Path]:
     """Write `folder/videos/*.mp4` and `folder/truth.json`, CocoVID labels of every frame; returns both paths.
 
     Each video pans over a photograph while one to three digits of up to three classes drift and bounce. Videos that
@@ -37,52 +38,23 @@ def make_videos(folder: Path, *, seed: int = 0) -> tuple[Path, Path]:
 
     digits = load_digits()
     photographs = load_sample_images().images
-    videos = folder / "videos"
-    videos.mkdir(parents=True, exist_ok=True)
-    truth: dict[str, Any] = {
-        "info": {"description": "curate demo"},
-        "videos": [],
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": n + 1, "name": name} for n, name in enumerate(CATEGORIES)],
-    }
-    for n in range(VIDEOS):
+    truth = _Truth()
+    (folder / "videos").mkdir(parents=True, exist_ok=True)
+    for n in range(videos):
         rng = np.random.default_rng([seed, n])
-        path = videos / f"digits_{n:02d}.mp4"
-        truth["videos"].append({"id": n + 1, "file_name": path.name, "width": WIDTH, "height": HEIGHT})
+        path = folder / "videos" / f"digits_{n:02d}.mp4"
+        truth.begin_video(path.name)
         sprites = [_Sprite(digits, rng) for _ in range(rng.integers(1, 4))]
-        frames = []
-        for index in range(FRAMES):
-            frame = _background(photographs[n % len(photographs)], index / FRAMES, rng_phase=n)
-            image_id = n * FRAMES + index + 1
-            truth["images"].append(
-                {
-                    "id": image_id,
-                    "video_id": n + 1,
-                    "frame_index": index,
-                    "width": WIDTH,
-                    "height": HEIGHT,
-                    "file_name": f"{path.stem}/{index:08d}.jpg",
-                }
-            )
-            for sprite in sprites:
-                x, y, side = sprite.draw(frame)
-                truth["annotations"].append(
-                    {
-                        "id": len(truth["annotations"]) + 1,
-                        "image_id": image_id,
-                        "category_id": sprite.category + 1,
-                        "bbox": [x, y, side, side],
-                        "area": side * side,
-                        "iscrowd": 0,
-                    }
-                )
-            frames.append(frame)
+        pictures = []
+        for index in range(frames):
+            picture = _background(photographs[n % len(photographs)], index / frames + 2 * n / videos)
+            truth.add_frame(index, [(sprite.category, sprite.draw(picture)) for sprite in sprites])
+            pictures.append(picture)
         if not path.exists():
-            _encode(path, frames)
+            _encode(path, pictures)
     truth_path = folder / "truth.json"
-    atomic_replace(truth_path, json.dumps(truth).encode())
-    return videos, truth_path
+    atomic_replace(truth_path, json.dumps(truth.document).encode())
+    return folder / "videos", truth_path
 
 
 def cut_labels(truth: Path, output: Path, frames: Iterable[tuple[str, int]]) -> int:
@@ -100,6 +72,50 @@ def cut_labels(truth: Path, output: Path, frames: Iterable[tuple[str, int]]) -> 
     return len(images)
 
 
+class _Truth:
+    """A CocoVID document that grows frame by frame."""
+
+    def __init__(self) -> None:
+        self.document: dict[str, Any] = {
+            "info": {"description": "curate demo"},
+            "videos": [],
+            "images": [],
+            "annotations": [],
+            "categories": [{"id": n + 1, "name": name} for n, name in enumerate(CATEGORIES)],
+        }
+
+    def begin_video(self, file_name: str) -> None:
+        """The frames that follow are of this video."""
+        videos = self.document["videos"]
+        videos.append({"id": len(videos) + 1, "file_name": file_name, "width": WIDTH, "height": HEIGHT})
+
+    def add_frame(self, index: int, boxes: Iterable[tuple[int, tuple[int, int, int, int]]]) -> None:
+        """A frame with its boxes: category from 0, and x, y, width, height in pixels."""
+        images, annotations = self.document["images"], self.document["annotations"]
+        video = self.document["videos"][-1]
+        images.append(
+            {
+                "id": len(images) + 1,
+                "video_id": video["id"],
+                "frame_index": index,
+                "file_name": video["file_name"],
+                "width": WIDTH,
+                "height": HEIGHT,
+            }
+        )
+        for category, (x, y, width, height) in boxes:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": len(images),
+                    "category_id": category + 1,
+                    "bbox": [x, y, width, height],
+                    "area": width * height,
+                    "iscrowd": 0,
+                }
+            )
+
+
 class _Sprite:
     """One handwritten digit: its picture, place and speed in pixels a frame."""
 
@@ -109,42 +125,42 @@ class _Sprite:
 
         self.category = int(rng.integers(len(DIGITS)))
         written = digits.images[rng.choice(np.flatnonzero(digits.target == DIGITS[self.category]))]
-        self.side = int(rng.integers(40, 80))
-        picture = Image.fromarray((written * 255 / 16).astype(np.uint8)).resize((self.side, self.side), Image.Resampling.BICUBIC)
+        rows, columns = np.flatnonzero(written.max(1) > 4), np.flatnonzero(written.max(0) > 4)
+        written = written[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        scale = rng.uniform(5, 10)
+        size = (round(written.shape[1] * scale), round(written.shape[0] * scale))
+        picture = Image.fromarray((written * 255 / 16).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
         self.alpha = np.asarray(picture, np.float32)[..., None] / 255
         self.color = rng.integers(160, 256, 3).astype(np.float32)
-        self.place = rng.uniform(0, [WIDTH - self.side, HEIGHT - self.side])
+        self.room = np.array([WIDTH - size[0], HEIGHT - size[1]])
+        self.place = rng.uniform(0, self.room)
         self.speed = rng.uniform(-3, 3, 2)
 
-    def draw(self, frame: "Image") -> tuple[int, int, int]:
-        """Draw onto `frame` (H, W, 3) and move on; returns x, y and side of its box in pixels."""
+    def draw(self, picture: "Image") -> tuple[int, int, int, int]:
+        """Draw onto `picture` (H, W, 3) and move on; returns x, y, width and height of its box in pixels."""
         import numpy as np
 
+        height, width = self.alpha.shape[:2]
         x, y = self.place.astype(int).tolist()
-        patch = frame[y : y + self.side, x : x + self.side]
+        patch = picture[y : y + height, x : x + width]
         patch[:] = (patch * (1 - self.alpha) + self.color * self.alpha).astype(np.uint8)
-        room = np.array([WIDTH - self.side, HEIGHT - self.side])
         self.place = self.place + self.speed
-        outside = (self.place < 0) | (self.place > room)
-        self.speed = np.where(outside, -self.speed, self.speed)
-        self.place = np.clip(self.place, 0, room)
-        return x, y, self.side
+        self.speed = np.where((self.place < 0) | (self.place > self.room), -self.speed, self.speed)
+        self.place = np.clip(self.place, 0, self.room)
+        return x, y, width, height
 
 
-def _background(photograph: "Image", progress: float, *, rng_phase: int) -> "Image":
-    """A window of the photograph (427, 640, 3) that pans with `progress` in 0-1; each video starts elsewhere."""
+def _background(photograph: "Image", phase: float) -> "Image":
+    """A window of the photograph (427, 640, 3) that goes round it once while `phase` grows by 2."""
     import numpy as np
 
     height, width = photograph.shape[:2]
-    angle = 2 * np.pi * (progress / 2 + rng_phase / VIDEOS)
-    x = int((width - WIDTH) * (0.5 + 0.5 * np.cos(angle)))
-    y = int((height - HEIGHT) * (0.5 + 0.5 * np.sin(angle)))
+    x = int((width - WIDTH) * (0.5 + 0.5 * np.cos(np.pi * phase)))
+    y = int((height - HEIGHT) * (0.5 + 0.5 * np.sin(np.pi * phase)))
     return np.array(photograph[y : y + HEIGHT, x : x + WIDTH])
 
 
-def _encode(path: Path, frames: "list[Image]") -> None:
-    import os
-
+def _encode(path: Path, pictures: "list[Image]") -> None:
     import av
 
     temporary = path.with_suffix(".tmp.mp4")
@@ -153,7 +169,7 @@ def _encode(path: Path, frames: "list[Image]") -> None:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         # One thread: the bytes, and with them the frame_ids, are the same on every machine.
         stream.codec_context.thread_count = 1
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode())
     os.replace(temporary, path)

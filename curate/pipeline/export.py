@@ -49,13 +49,16 @@ def _predictions(run: ScoreRun, pool: Pool, selection: Sequence[SelectedFrame]) 
     wanted = pa.array([frame.frame_id for frame in selection], pa.string())
     scores = run.read(["frame_id", "boxes_xyxy", "labels", "scores"])
     cached = pool.frames.filter(pc.is_in(pool.frames["frame_id"], value_set=wanted)).to_pylist()
-    scale = {row["frame_id"]: pool.sources[row["source"]].width / row["width"] for row in cached}
+    scale = {}
+    for row in cached:
+        source = pool.sources[row["source"]]
+        scale[row["frame_id"]] = (source.width / row["width"], source.height / row["height"])
     return {
         row["frame_id"]: [
-            ((x1 * s, y1 * s, x2 * s, y2 * s), run.info.categories[label], score)
+            ((x1 * sx, y1 * sy, x2 * sx, y2 * sy), run.info.categories[label], score)
             for (x1, y1, x2, y2), label, score in zip(row["boxes_xyxy"], row["labels"], row["scores"], strict=True)
             if score >= MIN_SCORE
         ]
         for row in scores.filter(pc.is_in(scores["frame_id"], value_set=wanted)).to_pylist()
-        for s in (scale[row["frame_id"]],)
+        for sx, sy in (scale[row["frame_id"]],)
     }

@@ -1,0 +1,132 @@
+"""Bad input: one clear line, the right exit code, and nothing that was there is lost."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import curate, one_line
+from example import COLD, Example
+
+
+@pytest.fixture
+def videos(example: Example, tmp_path: Path) -> Path:
+    """A folder with one good video, to put bad things beside."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    shutil.copy2(sorted(example.videos.iterdir())[0], folder)
+    return folder
+
+
+def test_no_such_path(tmp_path: Path) -> None:
+    line = one_line(curate("score", tmp_path / "nothing", "-w", tmp_path / "w", code=2))
+    assert str(tmp_path / "nothing") in line
+    assert not (tmp_path / "w").exists()
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    line = one_line(curate("score", tmp_path / "empty", "-w", tmp_path / "w", code=1))
+    assert "no videos or images" in line
+
+
+@pytest.mark.parametrize("budget", ["0%", "101%", "abc", "0", "-1"])
+def test_budget_that_is_none(videos: Path, tmp_path: Path, budget: str) -> None:
+    line = one_line(curate("score", videos, f"--budget={budget}", "-w", tmp_path / "w", code=2))
+    assert f"'{budget}'" in line
+    assert "5%" in line
+
+
+def test_budget_larger_than_the_pool(videos: Path, tmp_path: Path) -> None:
+    line = one_line(curate("score", videos, "--budget", 5000, *COLD, "-w", tmp_path / "w", code=1))
+    assert "--budget 5000: the pool has 10 unlabelled frames" in line
+
+
+def test_two_samplings_and_times_that_are_none(videos: Path, tmp_path: Path) -> None:
+    for options, text in (
+        (("--every", "1s", "--fps", "2"), "only one of"),
+        (("--every", "soon"), "--every 'soon'"),
+        (("--fps", "0"), "--fps 0"),
+        (("--min-gap", "-1s"), "--min-gap"),
+    ):
+        assert text in one_line(curate("score", videos, *options, "-w", tmp_path / "w", code=2))
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "truncated"])
+def test_unreadable_video_is_skipped_named_and_the_rest_is_done(videos: Path, tmp_path: Path, kind: str) -> None:
+    good = next(videos.iterdir())
+    content = {"text": b"this is no video\n" * 100, "empty": b"", "truncated": good.read_bytes()[:20_000]}[kind]
+    (videos / "bad.mp4").write_bytes(content)
+    workspace = tmp_path / "w"
+    arguments = ("score", videos, "--budget", 3, *COLD, "-w", workspace)
+    for _ in range(2):  # the second run reads nothing and still says so
+        done = curate(*arguments, code=3)
+        assert "bad.mp4" in done.stderr
+        report = json.loads((workspace / "report.json").read_text())
+        assert [Path(skipped["path"]).name for skipped in report["skipped"]] == ["bad.mp4"]
+        assert report["skipped"][0]["reason"]
+        assert report["results"]["select"]["selected"] == 3
+    assert report["results"]["index"]["read"] == 0
+
+
+def test_nothing_readable_at_all(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_text("text")
+    line = one_line(curate("score", tmp_path / "bad.mp4", "-w", tmp_path / "w", code=1))
+    assert "no frame could be read" in line
+    assert "bad.mp4" in line
+
+
+def bbox(*values: float) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document["annotations"][0].update(bbox=list(values))
+
+
+BAD_LABELS: dict[str, tuple[Callable[[dict[str, Any]], None] | str, str]] = {
+    "not JSON": ("{'images': ", "JSON"),
+    "unknown video": (lambda d: d["videos"][0].update(file_name="else.mp4"), "else.mp4"),
+    "unknown image": (lambda d: d["images"][0].update(video_id=None, frame_index=None, file_name="x.jpg"), "x.jpg"),
+    "bbox NaN": (bbox(float("nan"), 1, 2, 3), "annotation 1"),
+    "bbox negative": (bbox(1, 1, -2, 3), "annotation 1"),
+    "frame beyond the end": (lambda d: d["images"][0].update(frame_index=5000), "5000"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LABELS)
+def test_bad_labels(example: Example, tmp_path: Path, case: str) -> None:
+    change, text = BAD_LABELS[case]
+    document = json.loads(example.labels.read_text())
+    document["annotations"] = [{**a, "id": n + 1} for n, a in enumerate(document["annotations"])]
+    labels, workspace = tmp_path / "labels.json", tmp_path / "w"
+    if isinstance(change, str):
+        labels.write_text(change)
+    else:
+        change(document)
+        labels.write_text(json.dumps(document))
+    shutil.copytree(example.workspace, workspace)
+    before = (workspace / "selection" / "selection.csv").read_bytes()
+    done = curate("score", example.videos, *COLD, "--labels", labels, "-w", workspace, code=1)
+    assert text in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (workspace / "labels.parquet").exists()
+    assert (workspace / "selection" / "selection.csv").read_bytes() == before
+
+
+def test_missing_label_file_unknown_detector_and_unknown_acquisition(example: Example, tmp_path: Path) -> None:
+    workspace = example.workspace
+    line = one_line(curate("score", example.videos, "--labels", tmp_path / "no.json", "-w", tmp_path / "w", code=2))
+    assert "no.json" in line
+    line = one_line(curate("score", example.videos, *COLD, "--detector", "best", "-w", workspace, code=2))
+    assert "best" in line
+    line = one_line(curate("select", "--acquisition", "magic", "-w", workspace, code=2))
+    assert "magic" in line
+    line = one_line(curate("train", "--detector", "yolo", "-w", workspace, code=2))
+    assert "yolo" in line
+    assert "retinanet" in line
+
+
+def test_no_workspace_no_labels_no_classes(example: Example, tmp_path: Path) -> None:
+    for command in ("train", "select", "browse", "export"):
+        assert "no workspace there" in one_line(curate(command, "-w", tmp_path / "w", code=1))
+    assert "no labels" in one_line(curate("train", "-w", example.workspace, code=1))
+    assert "--classes" in one_line(curate("export", "-w", example.workspace, code=2))

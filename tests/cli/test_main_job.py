@@ -1,0 +1,184 @@
+"""The main job from the command line: cold start, labels, training, ranking, export; twice the same."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from commands import curate, selection
+from example import COLD, TRAIN, Example
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def ranked(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the workspace after the second cycle."""
+    workspace = tmp_path_factory.mktemp("ranked") / "w"
+    shutil.copytree(example.workspace, workspace)
+    arguments = (example.videos, "--budget", "10%", *COLD, *TRAIN, "--labels", example.labels, "-w", workspace)
+    done = curate("score", *arguments)
+    assert "Held-out labels" in done.stdout
+    assert "Selected 4 frames: 10% of 40 unlabelled candidates" in done.stdout
+    return workspace
+
+
+def rows(workspace: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(selection(workspace).decode().splitlines()))
+
+
+def report(workspace: Path) -> dict:
+    return json.loads((workspace / "report.json").read_text())
+
+
+def test_cold_start_selects_a_spread_and_writes_full_size_images(example: Example) -> None:
+    picked = rows(example.workspace)
+    assert [int(row["rank"]) for row in picked] == list(range(1, 11))
+    assert len({row["source"] for row in picked}) >= 4
+    assert all(row["uncertainty"] == "" and row["reason"].startswith("cold start") for row in picked)
+    for row in picked:
+        assert float(row["timestamp_s"]) == pytest.approx(int(row["frame_index"]) / 25)
+        name = f"{row['source']}_f{int(row['frame_index']):08d}.jpg"
+        with Image.open(example.workspace / "selection" / "images" / name) as image:
+            assert image.size == (320, 240)
+    with Image.open(next((example.workspace / "frames").rglob("*.jpg"))) as cached:
+        assert cached.size == (96, 72)
+
+
+def test_second_run_decodes_nothing_and_new_files_are_added(example: Example, tmp_path: Path) -> None:
+    videos, workspace = tmp_path / "videos", tmp_path / "w"
+    videos.mkdir()
+    files = sorted(example.videos.iterdir())
+    for path in files[:2]:
+        shutil.copy2(path, videos)
+    arguments = (videos, "--budget", 3, *COLD, "-w", workspace)
+    curate("score", *arguments)
+    assert report(workspace)["results"]["index"]["read"] == 2
+    cached = {path: path.stat().st_mtime_ns for path in (workspace / "frames").rglob("*.jpg")}
+    first = selection(workspace)
+    curate("score", *arguments)
+    assert report(workspace)["results"]["index"]["read"] == 0
+    assert report(workspace)["results"]["score"]["frames"] == 0
+    assert selection(workspace) == first
+    shutil.copy2(files[2], videos)
+    curate("score", *arguments)
+    index = report(workspace)["results"]["index"]
+    assert (index["read"], index["new_frames"], index["unlabeled"]) == (1, 10, 30)
+    assert all(path.stat().st_mtime_ns == mtime for path, mtime in cached.items())
+
+
+def test_ranking_comes_from_the_detector_trained_on_the_labels(example: Example, ranked: Path) -> None:
+    picked = rows(ranked)
+    uncertainties = [float(row["uncertainty"]) for row in picked]
+    assert uncertainties == sorted(uncertainties, reverse=True)
+    labeled = {row["frame_id"] for row in rows(example.workspace)}
+    assert not labeled & {row["frame_id"] for row in picked}
+    detector = next((ranked / "detectors").iterdir())
+    assert {"weights.safetensors", "config.json", "metrics.json"} <= {path.name for path in detector.iterdir()}
+    assert not (detector / "resume.pt").exists()
+    parts = list(next((ranked / "scores").glob("retinanet-*")).glob("part-*.parquet"))
+    table = pq.read_table(parts)
+    assert table.num_rows == 40
+    assert set(table.column_names) == {
+        "frame_id", "uncertainty", "mean_uncertainty", "max_uncertainty", "objectness_uncertainty",
+        "class_probabilities", "boxes_xyxy", "labels", "scores", "box_uncertainties",
+    }  # fmt: skip
+    for row in table.to_pylist():
+        assert len(row["class_probabilities"]) == 3
+        assert len(row["boxes_xyxy"]) == len(row["labels"]) == len(row["scores"]) == len(row["box_uncertainties"])
+        assert 0 <= row["mean_uncertainty"] <= row["max_uncertainty"] <= 1
+    best = max(table.to_pylist(), key=lambda row: row["uncertainty"])
+    assert best["frame_id"] == picked[0]["frame_id"]
+
+
+def test_another_run_uses_the_detector_that_is_there(example: Example, ranked: Path) -> None:
+    before = selection(ranked)
+    done = curate("score", example.videos, "--budget", "10%", *COLD, "-w", ranked)
+    assert "trained on these labels before" in done.stdout
+    assert selection(ranked) == before
+
+
+def test_same_inputs_labels_and_seed_give_the_same_bytes(example: Example, ranked: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "second"
+    curate("score", example.videos, "--budget", "20%", *COLD, "-w", workspace)
+    assert selection(workspace) == selection(example.workspace)
+    curate("score", example.videos, "--budget", "10%", *COLD, *TRAIN, "--labels", example.labels, "-w", workspace)
+    assert selection(workspace) == selection(ranked)
+
+
+def test_select_again_with_other_options(example: Example, ranked: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(ranked, workspace)
+    curate("select", "--budget", "40", "--min-gap", "1s", "--no-images", "--no-fiftyone", "-w", workspace)
+    times: dict[str, list[float]] = {}
+    for row in rows(workspace):
+        times.setdefault(row["source"], []).append(float(row["timestamp_s"]))
+    assert len(times) == 5
+    for video in times.values():
+        assert all(b - a >= 1 - 1e-6 for a, b in zip(sorted(video), sorted(video)[1:], strict=False))
+    for seed in (1, 2):
+        curate("select", "-b", 9, "--acquisition", "random", "--seed", seed, "--no-fiftyone", "-w", workspace)
+        if seed == 1:
+            first = selection(workspace)
+    assert selection(workspace) != first
+    assert len(list((workspace / "selection" / "images").iterdir())) == 9
+
+
+def test_labels_of_frames_that_are_no_candidates_are_added_to_the_cache(example: Example, tmp_path: Path) -> None:
+    from curate.demo import cut_labels
+
+    labels, workspace = tmp_path / "odd.json", tmp_path / "w"
+    shutil.copytree(example.workspace, workspace)
+    cut_labels(example.truth, labels, [("digits_00", 13), ("digits_01", 7)])
+    curate("train", "--labels", labels, "--steps", 2, "--batch-size", 2, "-w", workspace)
+    frames = pq.read_table(workspace / "pool.parquet").to_pylist()
+    labeled = {(row["source"][:9], row["frame_index"]) for row in frames if row["state"] == "labeled"}
+    assert labeled == {("digits_00", 13), ("digits_01", 7)}
+    assert all(
+        (workspace / "frames" / row["source"] / f"{row['frame_index']:08d}.jpg").exists()
+        for row in frames
+        if row["state"] == "labeled"
+    )
+
+
+def test_export_loads_as_coco_and_comes_back_as_labels(example: Example, ranked: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(ranked, workspace)
+    curate("export", "--with-predictions", "-w", workspace)
+    folder = workspace / "exports" / "coco"
+    document = json.loads((folder / "annotations.json").read_text())
+    assert [category["name"] for category in document["categories"]] == ["zero", "one", "seven"]
+    assert [image["rank"] for image in document["images"]] == [1, 2, 3, 4]
+    for image in document["images"]:
+        with Image.open(folder / "images" / image["file_name"].rpartition("/")[2]) as picture:
+            assert picture.size == (image["width"], image["height"]) == (320, 240)
+    document["annotations"] = [
+        {"id": n + 1, "image_id": image["id"], "category_id": 2, "bbox": [10, 20, 30, 40], "area": 1200, "iscrowd": 0}
+        for n, image in enumerate(document["images"])
+    ]
+    returned = tmp_path / "returned.json"
+    returned.write_text(json.dumps(document))
+    done = curate("score", example.videos, "-b", 2, *COLD, "--steps", 2, "--labels", returned, "-w", workspace)
+    assert "Labels: 14 frames" in done.stdout
+    labels = {row["frame_id"]: row for row in pq.read_table(workspace / "labels.parquet").to_pylist()}
+    assert labels[document["images"][0]["file_name"][:-4].rpartition("/")[2].replace("_f", ":")]["categories"] == [
+        "one"
+    ]
+
+
+def test_evaluate_and_probe(example: Example, ranked: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    with Image.open(next((ranked / "frames").rglob("*.jpg"))) as picture:
+        picture.save(images / "a.png")
+    truth = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 96, "height": 72}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}],
+        "categories": [{"id": 1, "name": "zero"}],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    done = curate("evaluate", tmp_path / "truth.json", "--images", images, "-w", ranked)
+    assert "on 1 images: AP 0." in done.stdout
+    lines = curate("probe", example.videos, "--json").stdout.splitlines()
+    assert [json.loads(line)["codec"] for line in lines] == ["h264"] * 5

@@ -1,0 +1,46 @@
+"""Run `curate` as a user does, in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def curate(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command and check its exit code; what it printed is in the failure's message."""
+    done = subprocess.run([sys.executable, "-m", "curate.cli", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == code, f"exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def curate_killed_when(condition: Callable[[], bool], *arguments: object) -> None:
+    """Start a command and `kill -9` it as soon as `condition` holds; fails if it ended before."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "curate.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while not condition():
+        if process.poll() is not None:
+            output = process.communicate()[0]
+            raise AssertionError(f"ended with {process.returncode} before it could be killed:\n{output}")
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of an error message."""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("curate: ")
+    return lines[0]
+
+
+def selection(workspace: Path) -> bytes:
+    return (workspace / "selection" / "selection.csv").read_bytes()
