@@ -2,41 +2,53 @@
 
 import os
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from curate.media.decode import DecodedFrame, DecodeError, Wanted
+from curate.media.packets import scan_packets
+from curate.media.segments import cost_bytes, plan, split
 
-# decord reads and decodes ahead of its reader without limit, so all of a file may come to lie in memory.
-_MEMORY_LIMIT_BYTES = 256 * 2**20
+# decord reads and decodes ahead of its reader without limit. What it is given at once must fit in this.
+MEMORY_LIMIT_BYTES = 128 * 2**20
 _SKIP_AT_ONCE = 32
 _SOURCE_POSITION = re.compile(r"\[\d+:\d+:\d+\] \S+:\d+: ")
 
 
 def frames(
-    path: Path, wanted: Wanted, *, size_wh: tuple[int, int], threads: int, beat: Callable[[], None]
+    path: Path,
+    wanted: Wanted,
+    *,
+    size_wh: tuple[int, int],
+    threads: int,
+    beat: Callable[[], None],
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> Generator[DecodedFrame, None, None]:
     """See `curate.media.decode.Backend`.
 
     decord gives frames without their time stamps. The packets give one time stamp a frame; the two are put together
     only where the container is regular, decord finds the same number of frames at the same times, and the forward
-    decode then delivers exactly that many.
+    decode then delivers exactly that many. A long video is given to decord in pieces, so that memory stays bounded.
     """
-    from curate.media.packets import scan_packets
-
     scan = scan_packets(path, beat)
     if scan.irregular:
         raise DecodeError(scan.irregular)
-    timestamps_s = scan.timestamps_s
-    if len(timestamps_s) * size_wh[0] * size_wh[1] * 3 + path.stat().st_size > _MEMORY_LIMIT_BYTES:
-        raise DecodeError("decord would hold it all in memory")
+    frame_bytes = size_wh[0] * size_wh[1] * 3
+    starts = plan(scan, frame_bytes, memory_limit_bytes)
+    for start, end in pairwise(starts):
+        if cost_bytes(scan, start, end, frame_bytes) > 2 * memory_limit_bytes:
+            raise DecodeError(f"{end - start} frames without a key frame to cut at, more than decord should hold")
+    pieces: Iterable[Any] = [str(path)] if len(starts) == 2 else split(path, starts)
     decord = _decord()
     try:
-        reader = decord.VideoReader(str(path), width=size_wh[0], height=size_wh[1], num_threads=threads)
-        _check_times(reader, timestamps_s)
-        beat()
-        yield from _forward(reader, wanted, timestamps_s, size_wh, beat)
+        for start, end, piece in zip(starts, starts[1:], pieces, strict=False):
+            reader = decord.VideoReader(piece, width=size_wh[0], height=size_wh[1], num_threads=threads)
+            times_s = scan.timestamps_s[start:end]
+            _check_times(reader, times_s)
+            beat()
+            yield from _forward(reader, wanted, start, times_s, size_wh, beat)
     except (decord.DECORDError, RuntimeError, AssertionError, OSError) as error:
         raise DecodeError(f"decord: {_first_line(error)}") from error
 
@@ -55,39 +67,42 @@ def _decord() -> Any:
 def _forward(
     reader: Any,
     wanted: Wanted,
+    start: int,
     timestamps_s: tuple[float, ...],
     size_wh: tuple[int, int],
     beat: Callable[[], None],
-) -> Generator[DecodedFrame, None, None]:
+) -> Iterator[DecodedFrame]:
     skipped = 0
     for index, timestamp_s in enumerate(timestamps_s):
-        if not wanted(index, timestamp_s):
+        take = wanted(start + index, timestamp_s)
+        # The last frame is read in any case: only if it is there do the frames before it have the right index.
+        if not take and index < len(timestamps_s) - 1:
             skipped += 1
-            if skipped == _SKIP_AT_ONCE or index == len(timestamps_s) - 1:
+            if skipped == _SKIP_AT_ONCE:
                 reader.skip_frames(skipped)
                 skipped = 0
                 beat()
-            yield DecodedFrame(index, timestamp_s, None)
+            yield DecodedFrame(start + index, timestamp_s, None)
             continue
         if skipped:
             reader.skip_frames(skipped)
             skipped = 0
         rgb = _next(reader)
         if rgb is None:
-            raise DecodeError(f"decord ends after {index} of {len(timestamps_s)} frames")
+            raise DecodeError(f"decord ends after {start + index} frames, the file holds more")
         if rgb.shape != (size_wh[1], size_wh[0], 3):
             raise DecodeError(f"decord gives a picture of shape {rgb.shape}, asked for {size_wh[0]}x{size_wh[1]}")
-        yield DecodedFrame(index, timestamp_s, rgb)
+        yield DecodedFrame(start + index, timestamp_s, rgb if take else None)
 
 
 def _check_times(reader: Any, timestamps_s: tuple[float, ...]) -> None:
     if len(reader) != len(timestamps_s):
         raise DecodeError(f"decord counts {len(reader)} frames, the file holds {len(timestamps_s)}")
     found_s = reader.get_frame_timestamp(list(range(len(reader))))[:, 0].tolist()
-    # decord counts from the stream's start time, in 32-bit floats.
+    # decord counts from the stream's start time, in 32-bit floats; WebM pieces hold whole milliseconds.
     late_s = timestamps_s[0] - found_s[0]
     for index, (ours_s, theirs_s) in enumerate(zip(timestamps_s, found_s, strict=True)):
-        if abs(ours_s - theirs_s - late_s) > 1e-3 + abs(ours_s) * 1e-6:
+        if abs(ours_s - theirs_s - late_s) > 2e-3 + abs(ours_s) * 1e-6:
             raise DecodeError(f"decord puts frame {index} at {theirs_s + late_s:.3f} s, the file at {ours_s:.3f} s")
 
 

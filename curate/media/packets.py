@@ -1,12 +1,14 @@
 """What a container says about its frames, read packet by packet without decoding one."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 
@@ -15,11 +17,13 @@ class PacketScan:
     """The packets of one video stream. `timestamps_s` are sorted, so they are in presentation order.
 
     `irregular` is empty where each packet is one frame to show, with a time stamp of its own, from a key frame on;
-    otherwise it says what is not so. `keyframe_gap` is the largest number of frames from one key frame to the next.
+    otherwise it says what is not so. `packet_bytes` are in the order of the file. `cuts` are the key frames that no
+    frame reaches across: all that is stored before one is shown before it, and all after it after.
     """
 
     timestamps_s: tuple[float, ...]
-    keyframe_gap: int
+    packet_bytes: tuple[int, ...]
+    cuts: tuple[int, ...]
     irregular: str
 
 
@@ -38,43 +42,55 @@ def video_streams(container: "InputContainer") -> "list[VideoStream]":
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
-def scan_packets(path: Path, beat: Any = None) -> PacketScan:
-    """Read every packet of the first video stream; `beat`, if given, is called now and then.
+def video_packets(container: "InputContainer", stream: "VideoStream") -> "Iterator[Packet[VideoStream]]":
+    """The packets of `stream` in the order of the file, without the empty one that marks the end."""
+    return (packet for packet in container.demux(stream) if packet.size)
+
+
+def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketScan:
+    """Read every packet of the first video stream; `beat` is called now and then.
 
     A container that breaks off gives the packets up to there, and says so in `irregular`.
     """
     import av
 
     pts: list[int] = []
-    key_positions: list[int] = []
+    sizes: list[int] = []
+    keys: list[int] = []
     irregular = ""
     with open_video(path) as container:
         stream = video_streams(container)[0]
         announced = stream.frames
-        time_base = stream.time_base
+        second = float(stream.time_base) if stream.time_base else 0.0
         try:
-            for number, packet in enumerate(container.demux(stream)):
-                if beat is not None and number % 256 == 0:
+            for packet in video_packets(container, stream):
+                if len(pts) % 256 == 0:
                     beat()
-                if packet.size == 0:
-                    continue
                 irregular = irregular or _irregularity(packet, first=not pts)
                 if packet.is_keyframe:
-                    key_positions.append(len(pts))
+                    keys.append(len(pts))
                 pts.append(packet.pts if packet.pts is not None else len(pts))
+                sizes.append(packet.size)
         except (av.error.FFmpegError, ValueError) as error:
             irregular = irregular or f"the file breaks off ({type(error).__name__})"
-    if not irregular and len(set(pts)) != len(pts):
+    in_order = sorted(pts)
+    if not irregular and any(before == after for before, after in pairwise(in_order)):
         irregular = "frames share time stamps"
     if not irregular and announced and announced != len(pts):
         irregular = f"the header announces {announced} frames, the file holds {len(pts)}"
-    edges = [*key_positions, len(pts)]
-    gap = max((after - before for before, after in pairwise(edges)), default=len(pts))
-    seconds = float(time_base) if time_base else 0.0
-    return PacketScan(tuple(value * seconds for value in sorted(pts)), gap, irregular)
+    return PacketScan(tuple(value * second for value in in_order), tuple(sizes), _cuts(pts, keys), irregular)
 
 
-def _irregularity(packet: Any, first: bool) -> str:
+def _cuts(pts: list[int], keys: list[int]) -> tuple[int, ...]:
+    """The key frames with no earlier packet shown after them and no later one before."""
+    latest_before = list(accumulate(pts, max))
+    earliest_from = list(accumulate(reversed(pts), min))[::-1]
+    return tuple(
+        key for key in keys if earliest_from[key] == pts[key] and (not key or latest_before[key - 1] < pts[key])
+    )
+
+
+def _irregularity(packet: "Packet[VideoStream]", first: bool) -> str:
     if packet.is_discard:
         return "an edit list leaves out frames"
     if packet.pts is None:
