@@ -15,7 +15,7 @@ from curate.progress import SILENT, Progress
 from curate.workspace import Workspace
 
 ANY_ADDRESS = ("0.0.0.0", "::")
-CHECK_EVERY_S = 2.0
+CHECK_EVERY_S = 0.5
 
 
 def launch(
@@ -41,22 +41,23 @@ def launch(
                 f"{workspace.root}: FiftyOne has no dataset {name} yet; run `curate score` or `curate browse` on it"
             )
         dataset = fo.load_dataset(name)
-        ranked = dataset.load_saved_view(RANKED) if dataset.has_saved_view(RANKED) else dataset.limit(0)
-        # Nothing is ranked before the first selection: an empty page would look like a failure.
-        view = ranked if len(ranked) else None
+        # Nothing is ranked before the first selection, and an empty page would look like a failure.
+        is_ranked = dataset.has_saved_view(RANKED) and len(dataset.load_saved_view(RANKED)) > 0
 
-    # remote: FiftyOne would open its start page in the browser; the view has an address of its own.
-    session = fo.launch_app(dataset, view=view, port=port, address=address, remote=True)
-    url = app_url(name, port=port, address=address, view=RANKED if view is not None else None)
-    progress.say(f"FiftyOne App: {url} (Ctrl-C stops it)")
-    if open_browser:
-        webbrowser.open(url, new=2)
+    # Only the server: a fo.Session would tie every browser window to the state of this process, which has none.
+    server = _start_server(port, address)
     try:
-        _wait_while_served(address, port)
+        url = app_url(name, port=port, address=address, view=RANKED if is_ranked else None)
+        progress.say(f"FiftyOne App: {url} (Ctrl-C stops it)")
+        if open_browser:
+            webbrowser.open(url, new=2)
+        while server.child.poll() is None:
+            time.sleep(CHECK_EVERY_S)
     except KeyboardInterrupt:
-        pass
+        return
     finally:
-        session.close()
+        server.stop()
+    raise CurateError("FiftyOne: the App's server stopped; what it printed above says why")
 
 
 def app_url(dataset_name: str, *, port: int, address: str = "localhost", view: str | None = RANKED) -> str:
@@ -98,11 +99,12 @@ def _bypass_proxy_for_this_machine() -> None:
         os.environ[name] = ",".join(dict.fromkeys([*hosts, "localhost", "127.0.0.1"]))
 
 
-def _wait_while_served(address: str, port: int) -> None:
-    target: tuple[str, Any] = ("127.0.0.1" if address in ANY_ADDRESS else address, port)
-    while True:
-        time.sleep(CHECK_EVERY_S)
-        try:
-            socket.create_connection(target, timeout=30).close()
-        except OSError as error:
-            raise CurateError(f"FiftyOne: the App's server stopped ({error}); run `curate browse` again") from error
+def _start_server(port: int, address: str) -> Any:
+    from fiftyone.core.service import ServerService, ServiceListenTimeout
+
+    try:
+        return ServerService(port, address=address, do_not_track=True)
+    except ServiceListenTimeout as error:
+        raise CurateError(
+            f"FiftyOne: the App's server did not start on {address}:{port} within a minute; run `curate browse` again"
+        ) from error

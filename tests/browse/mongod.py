@@ -4,6 +4,7 @@ FIFTYONE_DATABASE_DIR alone would not do: a FiftyOne process joins the mongod th
 started, whatever folder that serves.
 """
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -19,9 +20,9 @@ MEND = "install it with `pip install 'curate-midl[mongod]'`"
 
 
 def find_mongod() -> Path:
-    import fiftyone.constants as constants
-
-    mongod = Path(constants.FIFTYONE_DB_BIN_DIR) / "mongod"
+    spec = importlib.util.find_spec("fiftyone")
+    assert spec is not None, "these tests need FiftyOne: `pip install fiftyone`"
+    mongod = Path(spec.submodule_search_locations[0]) / "db" / "bin" / "mongod"
     assert mongod.is_file(), f"these tests need a mongod at {mongod}; {MEND}"
     return mongod
 

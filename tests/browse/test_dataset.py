@@ -6,7 +6,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from browse.workspaces import CATEGORIES, HEIGHT, WIDTH, make_workspace, select, write_detector_run, write_embedding_run
+from browse.workspaces import (
+    CATEGORIES,
+    HEIGHT,
+    WIDTH,
+    by_uncertainty,
+    make_workspace,
+    select,
+    write_detector_run,
+    write_embedding_run,
+)
 
 from curate.browse.dataset import LabeledBox, build_dataset, samples_collection
 from curate.browse.documents import new_document
@@ -22,13 +31,6 @@ STRUCTURED = ("metadata", "predictions", "ground_truth", "created_at", "last_mod
 @pytest.fixture
 def space(tmp_path: Path) -> tuple[Workspace, Pool]:
     return make_workspace(tmp_path / "space", videos=2, frames=20, images=2)
-
-
-def by_uncertainty(run: Path) -> dict[str, float]:
-    """frame_id -> uncertainty, most uncertain first."""
-    parts = pa.concat_tables([read_table(part) for part in sorted(run.glob("part-*.parquet"))])
-    parts = parts.sort_by([("uncertainty", "descending")])
-    return dict(zip(parts["frame_id"].to_pylist(), parts["uncertainty"].to_pylist(), strict=True))
 
 
 def load(workspace: Workspace) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.pool import Pool
-from curate.tables import write_table
+from curate.tables import read_table, write_table
 from curate.types import Frame, SelectedFrame, Source, cache_path, frame_id
 from curate.workspace import Workspace
 
@@ -98,6 +98,13 @@ def select(pool: Pool, frame_ids: list[str], uncertainty: dict[str, float] | Non
         )
         for rank, chosen in enumerate(frame_ids, 1)
     ]
+
+
+def by_uncertainty(run: Path) -> dict[str, float]:
+    """frame_id -> uncertainty, most uncertain first."""
+    parts = pa.concat_tables([read_table(part) for part in sorted(run.glob("part-*.parquet"))])
+    parts = parts.sort_by([("uncertainty", "descending")])
+    return dict(zip(parts["frame_id"].to_pylist(), parts["uncertainty"].to_pylist(), strict=True))
 
 
 def _source(name: str, path: str, frames: int) -> Source:
