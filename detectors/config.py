@@ -19,6 +19,7 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 # SGD's rate is the paper's (section 4.1); AdamW's was measured on nwpu-vhr10 with the light RetinaNet.
 DEFAULT_LR: Mapping[str, float] = {"adamw": 1e-3, "sgd": 1e-3}
 DEFAULT_WEIGHT_DECAY: Mapping[str, float] = {"adamw": 1e-2, "sgd": 1e-4}
+_WARMUP_STEPS = 50
 
 
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -75,7 +76,7 @@ class TrainConfig:
     batch_size: labeled images a step over all devices; maximize and minimize steps add as many unlabeled ones.
     image_size: long side in pixels to which larger images are shrunk; None leaves them as they are.
     lr, weight_decay: None takes the optimizer's default.
-    warmup_steps: steps of linear warm-up, at most `steps`.
+    warmup_steps: steps of linear warm-up, at most `steps`; None: 50, and no more than a tenth of the run.
     lambda_: factor of the discrepancy in Eqs. 2 and 4.
     clip_norm: the gradient's norm is clipped to this.
     precision: "auto" is bf16-mixed on a GPU that has it, else 32-true.
@@ -94,7 +95,7 @@ class TrainConfig:
     optimizer: Optimizer = "adamw"
     lr: float | None = None
     weight_decay: float | None = None
-    warmup_steps: int = 50
+    warmup_steps: int | None = None
     lambda_: float = 10.0
     clip_norm: float = 10.0
     midl: MidlConfig = field(default_factory=MidlConfig)
@@ -117,11 +118,12 @@ class TrainConfig:
         for name in ("lr", "image_size", "checkpoint_every"):
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name))
-        for name in ("warmup_steps", "lambda_", "seed"):
+        for name in ("lambda_", "seed"):
             _positive(name, getattr(self, name), zero=True)
-        if self.weight_decay is not None:
-            _positive("weight_decay", self.weight_decay, zero=True)
-        if self.warmup_steps > self.steps:
+        for name in ("weight_decay", "warmup_steps"):
+            if getattr(self, name) is not None:
+                _positive(name, getattr(self, name), zero=True)
+        if self.warmup > self.steps:
             raise ValueError(f"warmup_steps must be at most steps ({self.steps}), got {self.warmup_steps}")
         if self.batch_size % self.devices:
             raise ValueError(f"batch_size must be a multiple of devices ({self.devices}), got {self.batch_size}")
@@ -132,6 +134,11 @@ class TrainConfig:
     def learning_rate(self) -> float:
         """The learning rate after warm-up."""
         return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+
+    @property
+    def warmup(self) -> int:
+        """The steps of warm-up."""
+        return min(_WARMUP_STEPS, self.steps // 10) if self.warmup_steps is None else self.warmup_steps
 
     @property
     def decay(self) -> float:
