@@ -99,7 +99,7 @@ def _uri_problem(uri: str) -> str | None:
 
     shown = re.sub(r"//[^@/]*@", "//", uri)
     try:
-        client: Any = pymongo.MongoClient(uri, serverSelectionTimeoutMS=5000)
+        client: Any = pymongo.MongoClient(uri, serverSelectionTimeoutMS=3000)
         try:
             client.admin.command("ping")
         finally:

@@ -50,6 +50,9 @@ INDEXES: tuple[list[tuple[str, int]], ...] = (
 ACTIVE = ("predictions", "ground_truth", "rank", "uncertainty")
 """What is drawn on the pictures when the dataset is opened."""
 
+COLORS = ("#ff3b30", "#ff9500", "#ffd60a", "#34c759", "#00c7be", "#32ade6", "#5e9bff", "#bf5af2", "#ff5ea8", "#b8e986")
+"""Bright ones: among FiftyOne's own are near-black greens and blues, which are lost on a dark frame."""
+
 
 def new_dataset(fo: ModuleType, name: str) -> Any:
     """Make an empty, persistent dataset with its fields, indexes and the App's settings."""
@@ -58,7 +61,7 @@ def new_dataset(fo: ModuleType, name: str) -> Any:
     declare_fields(fo, dataset)
     dataset.app_config.sidebar_groups = _sidebar(fo)
     dataset.app_config.active_fields = fo.ActiveFields(paths=list(ACTIVE))
-    dataset.app_config.color_scheme = fo.ColorScheme(color_by="value", color_pool=fo.app_config.color_pool)
+    dataset.app_config.color_scheme = fo.ColorScheme(color_by="value", color_pool=list(COLORS))
     dataset.save()
     return dataset
 
