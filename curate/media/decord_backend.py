@@ -9,6 +9,7 @@ from typing import Any
 
 from curate.media.decode import DecodedFrame, DecodeError, Wanted
 from curate.media.packets import scan_packets
+from curate.media.probe import DECORD_MIN_WIDTH
 from curate.media.segments import cost_bytes, plan, split
 
 # decord reads and decodes ahead of its reader without limit. What it is given at once must fit in this.
@@ -32,6 +33,8 @@ def frames(
     only where the container is regular, decord finds the same number of frames at the same times, and the forward
     decode then delivers exactly that many. A long video is given to decord in pieces, so that memory stays bounded.
     """
+    if size_wh[0] < DECORD_MIN_WIDTH:
+        raise DecodeError(f"decord garbles pictures under {DECORD_MIN_WIDTH} px of width")
     scan = scan_packets(path, beat)
     if scan.irregular:
         raise DecodeError(scan.irregular)
@@ -48,7 +51,9 @@ def frames(
             times_s = scan.timestamps_s[start:end]
             _check_times(reader, times_s)
             beat()
-            yield from _forward(reader, wanted, start, times_s, size_wh, beat)
+            # Around the key frame of an open group, decord skips other frames than it is told to.
+            skip_at_once = _SKIP_AT_ONCE if scan.closed else 0
+            yield from _forward(reader, wanted, start, times_s, size_wh, skip_at_once, beat)
     except (decord.DECORDError, RuntimeError, AssertionError, OSError) as error:
         raise DecodeError(f"decord: {_first_line(error)}") from error
 
@@ -70,15 +75,16 @@ def _forward(
     start: int,
     timestamps_s: tuple[float, ...],
     size_wh: tuple[int, int],
+    skip_at_once: int,
     beat: Callable[[], None],
 ) -> Iterator[DecodedFrame]:
     skipped = 0
     for index, timestamp_s in enumerate(timestamps_s):
         take = wanted(start + index, timestamp_s)
         # The last frame is read in any case: only if it is there do the frames before it have the right index.
-        if not take and index < len(timestamps_s) - 1:
+        if not take and skip_at_once and index < len(timestamps_s) - 1:
             skipped += 1
-            if skipped == _SKIP_AT_ONCE:
+            if skipped == skip_at_once:
                 reader.skip_frames(skipped)
                 skipped = 0
                 beat()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,14 @@ class PacketScan:
 
     `irregular` is empty where each packet is one frame to show, with a time stamp of its own, from a key frame on;
     otherwise it says what is not so. `packet_bytes` are in the order of the file. `cuts` are the key frames that no
-    frame reaches across: all that is stored before one is shown before it, and all after it after.
+    frame reaches across: all that is stored before one is shown before it, and all after it after. `closed` is
+    whether all key frames are such.
     """
 
     timestamps_s: tuple[float, ...]
     packet_bytes: tuple[int, ...]
     cuts: tuple[int, ...]
+    closed: bool
     irregular: str
 
 
@@ -61,7 +64,7 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
     with open_video(path) as container:
         stream = video_streams(container)[0]
         announced = stream.frames
-        second = float(stream.time_base) if stream.time_base else 0.0
+        tick = stream.time_base or Fraction(0)
         try:
             for packet in video_packets(container, stream):
                 if len(pts) % 256 == 0:
@@ -78,7 +81,14 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
         irregular = "frames share time stamps"
     if not irregular and announced and announced != len(pts):
         irregular = f"the header announces {announced} frames, the file holds {len(pts)}"
-    return PacketScan(tuple(value * second for value in in_order), tuple(sizes), _cuts(pts, keys), irregular)
+    times_s = tuple(seconds(value, tick) for value in in_order)
+    cuts = _cuts(pts, keys)
+    return PacketScan(times_s, tuple(sizes), cuts, len(cuts) == len(keys), irregular)
+
+
+def seconds(pts: int, time_base: Fraction) -> float:
+    """A time stamp in seconds; the same float wherever it is computed."""
+    return pts * time_base.numerator / time_base.denominator
 
 
 def _cuts(pts: list[int], keys: list[int]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.media.discover import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
+from curate.media.packets import open_video, video_streams
 from curate.types import SourceKind
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ DECORD_CONTAINERS = ("mp4", "matroska", "webm")
 DECORD_CODECS = ("h264", "hevc", "vp8", "vp9")
 # Other depths and layouts come out of decord with other levels than FFmpeg's.
 DECORD_PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
-# Below this width or height, in pixels, decord returns the padding of its rows as picture.
-DECORD_MIN_SIDE = 32
+# decord takes the padding at the end of its rows, up to 63 pixels, for a channel where it is a third of the width.
+DECORD_MIN_WIDTH = 190
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,6 @@ def _probe_image(path: Path) -> Probe:
 def _probe_video(path: Path) -> Probe:
     import av
 
-    from curate.media.packets import open_video, video_streams
-
     found = Probe(str(path), "video")
     try:
         with open_video(path) as container:
@@ -148,8 +147,8 @@ def _choose_backend(found: Probe, *, several_streams: bool) -> tuple[str, str]:
         return "pyav", f"decord cannot be trusted with {found.codec}"
     if found.pixel_format not in DECORD_PIXEL_FORMATS:
         return "pyav", f"decord cannot be trusted with {found.pixel_format} pixels"
-    if min(found.width, found.height) < DECORD_MIN_SIDE:
-        return "pyav", f"decord garbles pictures under {DECORD_MIN_SIDE} px"
+    if found.width < DECORD_MIN_WIDTH:
+        return "pyav", f"decord garbles pictures under {DECORD_MIN_WIDTH} px of width"
     if several_streams:
         return "pyav", "several video streams"
     return "decord", ""

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from curate.media.decode import DecodedFrame, DecodeError, Wanted
+from curate.media.packets import open_video, seconds, video_streams
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -24,8 +26,6 @@ def frames(
     import numpy as np
     from av.video.reformatter import Interpolation, VideoReformatter
 
-    from curate.media.packets import open_video, video_streams
-
     reformatter = VideoReformatter()
     tally = Tally()
     try:
@@ -33,7 +33,9 @@ def frames(
             stream = video_streams(container)[0]
             stream.codec_context.thread_count = threads
             stream.codec_context.thread_type = "AUTO"
-            clock = _Clock(stream)
+            if container.format.name == "avi":
+                tally.due = []
+            clock = _Clock(stream, tally.due)
             for index, frame in enumerate(decoded_frames(container, stream, tally, beat)):
                 timestamp_s = clock(frame)
                 rgb = None
@@ -44,7 +46,7 @@ def frames(
                     picture = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR)
                     rgb = np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
                 yield DecodedFrame(index, timestamp_s, rgb)
-            announced = stream.frames
+            announced = _announced(stream)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise DecodeError(f"PyAV: {getattr(error, 'strerror', None) or error}") from error
     if tally.packets < announced:
@@ -55,10 +57,11 @@ def frames(
 
 @dataclass
 class Tally:
-    """Packets met, and how many of them could not be decoded."""
+    """Packets met, how many of them could not be decoded, and, if asked for, when those to come are due (a heap)."""
 
     packets: int = 0
     damaged: int = 0
+    due: list[int] | None = None
 
 
 def decoded_frames(
@@ -84,6 +87,8 @@ def decoded_frames(
             tally.damaged += 1
         if packet is not None and packet.size:
             tally.packets += 1
+            if tally.due is not None and packet.dts is not None:
+                heappush(tally.due, packet.dts)
         try:
             # No packet, or an empty one: the end, and the decoder hands out what it held back for reordering.
             yield from stream.codec_context.decode(packet)
@@ -107,17 +112,32 @@ def clockwise_rotation(frame: "VideoFrame") -> int:
 
 
 class _Clock:
-    """The time stamp of each frame in seconds; a frame without one follows the last by one frame's duration."""
+    """The time stamp of each frame in seconds; a frame without one follows the last by one frame's duration.
 
-    def __init__(self, stream: "VideoStream") -> None:
+    AVI stores no presentation times, and what FFmpeg guesses for B-frames is out of order. Its frames are shown in
+    order, at the times at which its packets are `due`.
+    """
+
+    def __init__(self, stream: "VideoStream", due: list[int] | None) -> None:
         rate = stream.average_rate or stream.guessed_rate
         self._step_s = float(1 / rate) if rate else 0.04
         self._last_s: float | None = None
+        self._due = due
 
-    def __call__(self, frame: Any) -> float:
-        if frame.pts is not None and frame.time_base:
-            timestamp_s = float(frame.pts * frame.time_base)
+    def __call__(self, frame: "VideoFrame") -> float:
+        pts = frame.pts
+        if self._due is not None:
+            pts = heappop(self._due) if self._due else None
+        if pts is not None and frame.time_base:
+            timestamp_s = seconds(pts, frame.time_base)
         else:
             timestamp_s = 0.0 if self._last_s is None else self._last_s + self._step_s
         self._last_s = timestamp_s
         return timestamp_s
+
+
+def _announced(stream: "VideoStream") -> int:
+    """How many packets there should be by the header; 0 where it does not say."""
+    # An edit list can leave out whole groups of pictures: they are announced, but not in the index.
+    indexed = len(getattr(stream, "index_entries", ()))
+    return min(stream.frames, indexed) if indexed else stream.frames
