@@ -42,8 +42,7 @@ class MidlConfig:
         class probabilities sum to one, "uniform" 1/C (classifier differentiation alone).
     objectness: p_obj. "learned" is Eq. 11, "uniform" 1/N (MI-AOD's form when class_probability is learned).
     tie_objectness: add the detector's own detached class logits to the objectness logits. The image-level loss alone
-    lets
-        objectness drift to context (a runway gives the aeroplane away); False is Eq. 11's plain form.
+        lets objectness drift to context (a runway gives the aeroplane away); False is Eq. 11's plain form.
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.
     mil_weight: factor on the MIL loss (Eq. 12 has 1).
     mil_on_unlabeled: also apply the MIL loss to unlabeled images, with pseudo labels from the two classifiers.

@@ -30,7 +30,10 @@ def evaluate(
     scorer = _as_scorer(scorer)
     if tuple(categories) != scorer.categories:
         raise ValueError(f"categories must be the detector's {list(scorer.categories)}, got {list(categories)}")
-    metric = MeanAveragePrecision(box_format="xyxy", class_metrics=True, backend="faster_coco_eval")
+    # Only one process of DDP evaluates; syncing would wait for the others for ever.
+    metric = MeanAveragePrecision(
+        box_format="xyxy", class_metrics=True, backend="faster_coco_eval", sync_on_compute=False
+    )
     metric.warn_on_many_detections = False
     for image, score in zip(images, scorer.score([image.path for image in images]), strict=True):
         predicted = {"boxes": score.boxes_xyxy, "scores": score.scores, "labels": score.labels}

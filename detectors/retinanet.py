@@ -116,7 +116,7 @@ class RetinaNet(MidlDetector):
         return {name: torch.stack(values).mean() for name, values in losses.items()}
 
     def _match(self, priors: Tensor, valid: Tensor, boxes: Tensor) -> Tensor:
-        """Index of each anchor's box, (N,); -1 is background, BETWEEN_THRESHOLDS (so invalid anchors too) not counted."""
+        """Index of each anchor's box, (N,); -1 is background, BETWEEN_THRESHOLDS (also on invalid anchors) is ignored."""
         if len(boxes) == 0:
             matched = torch.full((len(priors),), Matcher.BELOW_LOW_THRESHOLD, device=priors.device)
         else:

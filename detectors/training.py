@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,17 @@ def train(
     listener = threading.Thread(target=_listen, args=(reports, on_step), daemon=True)
     listener.start()
     try:
-        result: TrainResult = fabric.launch(run, job, reports.put)  # type: ignore[arg-type]
+        # Bound into the function: Fabric takes arguments and results apart by field, and refuses frozen dataclasses.
+        result = fabric.launch(partial(_run_in_process, job, reports.put))
     finally:
         reports.put(None)
         listener.join()
-    return result
+    return TrainResult(**result)
+
+
+def _run_in_process(job: Job, report: Callable[[StepReport], None], fabric: Fabric) -> dict[str, Any]:
+    """Train in one process of DDP and return the fields of its TrainResult."""
+    return vars(run(fabric, job, report))
 
 
 def _check(categories: Sequence[str], labeled: Sequence[LabeledImage]) -> None:

@@ -1,0 +1,72 @@
+import subprocess
+import sys
+
+import pytest
+
+from detectors.config import MidlConfig, TrainConfig
+from detectors.midl import Stage, lr_factor, stage_spans
+from detectors.registry import backbone_names, build_detector, detector_names
+
+
+def test_names_come_without_torch() -> None:
+    code = "import sys, detectors.registry, detectors.config as c; c.TrainConfig(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 0}, "steps must be above zero, got 0"),
+        ({"lr": -1.0}, "lr must be above zero"),
+        ({"lambda_": float("nan")}, "lambda_"),
+        ({"detector": "yolo"}, "choices are retinanet"),
+        ({"backbone": "resnet50"}, "has no 'embedded' weights; choices are imagenet, none"),
+        ({"precision": "half"}, "precision must be one of auto"),
+        ({"steps": 10, "warmup_steps": 11}, "at most steps"),
+        ({"batch_size": 3, "devices": 2}, "multiple of devices"),
+        ({"method": "plain", "midl": MidlConfig(objectness="uniform")}, "method 'plain'"),
+    ],
+)
+def test_impossible_values_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        TrainConfig(**values)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_midl_switches_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most 0"):
+        MidlConfig(delta_fg=0.5)
+    with pytest.raises(ValueError, match="softmax, sigmoid, uniform"):
+        MidlConfig(class_probability="learned")  # type: ignore[arg-type]
+
+
+def test_config_round_trip_and_unknown_keys() -> None:
+    config = TrainConfig(steps=7, warmup_steps=2, midl=MidlConfig(tie_objectness=False))
+    assert TrainConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(ValueError, match="unknown TrainConfig keys stepz"):
+        TrainConfig.from_dict({"stepz": 1})
+
+
+def test_unknown_names_list_the_choices() -> None:
+    assert detector_names() == ("retinanet",)
+    with pytest.raises(ValueError, match="retinanet"):
+        build_detector("yolo", num_classes=2, backbone="efficientnet_lite0", weights="none")
+    with pytest.raises(ValueError, match=backbone_names()[0]):
+        build_detector("retinanet", num_classes=2, backbone="no_such_net", weights="none")
+
+
+@pytest.mark.parametrize("steps", [1, 5, 26, 2000, 2001])
+def test_stages_cover_every_step_once(steps: int) -> None:
+    spans = stage_spans(steps)
+    assert [s for span in spans for s in range(span.start, span.stop)] == list(range(steps))
+
+
+def test_stage_shares_are_the_papers() -> None:
+    wanted = [("labeled", 6), ("maximize", 2), ("minimize", 2)] * 2 + [("labeled", 6)]
+    assert [(span.stage, span.stop - span.start) for span in stage_spans(26)] == wanted
+    assert stage_spans(26)[1].stage is Stage.MAXIMIZE
+
+
+def test_learning_rate_warms_up_and_drops_after_twenty_of_26() -> None:
+    factors = [lr_factor(step, steps=26, warmup_steps=2) for step in range(26)]
+    assert factors == [0.5, *[1.0] * 19, *[0.1] * 6]

@@ -1,0 +1,115 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detector_data import write_images
+from PIL import Image
+
+from detectors.data import LabeledImage, augmentation_rng, collate, draw, load_coco, load_sample
+
+
+def coco(folder: Path, **changes: object) -> Path:
+    document = {
+        "images": [{"id": 7, "file_name": "a.png"}, {"id": 3, "file_name": "b.png"}],
+        "categories": [{"id": 9, "name": "cat"}, {"id": 2, "name": "ant"}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 9, "bbox": [1, 2, 3, 4]},
+            {"id": 2, "image_id": 7, "category_id": 2, "bbox": [0, 0, 5, 5], "iscrowd": 1},
+            {"id": 3, "image_id": 7, "category_id": 2, "bbox": [0, 0, 0, 5]},
+        ],
+    } | changes
+    path = folder / "labels.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_coco_keeps_empty_images_and_ignores_crowds(tmp_path: Path) -> None:
+    images, categories = load_coco(coco(tmp_path), tmp_path)
+    assert categories == ["ant", "cat"]
+    assert [image.name for image in images] == ["a.png", "b.png"]
+    assert images[0].boxes_xyxy.tolist() == [[1, 2, 4, 6]]
+    assert images[0].labels.tolist() == [1]
+    assert images[1].boxes_xyxy.shape == (0, 4)
+
+
+def test_coco_takes_the_callers_class_order(tmp_path: Path) -> None:
+    images, categories = load_coco(coco(tmp_path), tmp_path, categories=["dog", "cat", "ant"])
+    assert categories == ["dog", "cat", "ant"]
+    assert images[0].labels.tolist() == [1]
+    with pytest.raises(ValueError, match="cat that are not among ant"):
+        load_coco(coco(tmp_path), tmp_path, categories=["ant"])
+
+
+def test_coco_with_errors_is_refused(tmp_path: Path) -> None:
+    stray = [{"id": 5, "image_id": 99, "category_id": 9, "bbox": [0, 0, 1, 1]}]
+    with pytest.raises(ValueError, match="annotation 5"):
+        load_coco(coco(tmp_path, annotations=stray), tmp_path)
+    (tmp_path / "labels.json").write_text("[]")
+    with pytest.raises(ValueError, match="no COCO"):
+        load_coco(tmp_path / "labels.json", tmp_path)
+
+
+def test_boxes_must_have_area() -> None:
+    with pytest.raises(ValueError, match="x1 < x2"):
+        LabeledImage(Path("x"), np.array([[5, 5, 5, 9]], dtype=np.float32), np.array([0]), "x")
+
+
+def test_boxes_follow_flips_and_scales(tmp_path: Path) -> None:
+    image = write_images(tmp_path, 1, size_wh=(90, 60), rng=np.random.default_rng(0))[0]
+    places = []
+    for step in range(12):
+        rng = augmentation_rng(seed=0, step=step, position=0, stream=0)
+        sample = load_sample(image, rng=rng)
+        assert sample.target is not None
+        x1, y1, x2, y2 = sample.target.boxes[0].round().int().tolist()
+        blue = sample.image[2].float()  # the square is yellow: hardly any blue; the ground is grey
+        assert blue[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].max() < 60
+        outside = torch.ones_like(blue, dtype=torch.bool)
+        outside[max(y1 - 2, 0) : y2 + 2, max(x1 - 2, 0) : x2 + 2] = False
+        assert blue[outside].min() > 60
+        places.append((x1 / blue.shape[1], (x2 - x1)))
+    corner, far = image.boxes_xyxy[0, 0] / 90, 1 - image.boxes_xyxy[0, 2] / 90
+    flipped = [abs(place - far) < abs(place - corner) for place, _ in places]
+    assert 0 < sum(flipped) < 12
+    assert len({side for _, side in places}) > 3
+
+
+def test_images_are_shrunk_to_image_size_and_boxes_with_them(tmp_path: Path) -> None:
+    image = write_images(tmp_path, 1, size_wh=(100, 50), rng=np.random.default_rng(0))[0]
+    sample = load_sample(image, image_size=50)
+    assert sample.image.shape == (3, 25, 50)
+    assert sample.target is not None
+    np.testing.assert_allclose(sample.target.boxes.numpy(), image.boxes_xyxy / 2)
+    assert load_sample(image, image_size=500).image.shape == (3, 50, 100)
+
+
+def test_batches_are_padded_at_the_right_and_the_bottom(tmp_path: Path) -> None:
+    for name, size in (("a.png", (33, 20)), ("b.png", (10, 40))):
+        Image.new("L", size, 255).save(tmp_path / name)
+    batch = collate([load_sample(tmp_path / "a.png"), load_sample(tmp_path / "b.png")], divisor=32)
+    assert batch.images.shape == (2, 3, 64, 64)
+    assert batch.sizes_hw.tolist() == [[20, 33], [40, 10]]
+    assert batch.images[0].sum() == 255 * 3 * 20 * 33
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_epochs_draw_every_image_once(count: int) -> None:
+    drawn = [i for step in range(count) for i in draw(count, seed=4, step=step, batch_size=4, stream=0)]
+    for epoch in range(4):
+        assert sorted(drawn[epoch * count : (epoch + 1) * count]) == list(range(count))
+    assert draw(count, seed=4, step=2, batch_size=4, stream=0) == drawn[8:12] or count == 1
+
+
+def test_draws_differ_by_seed_and_stream() -> None:
+    draws = {tuple(draw(50, seed=s, step=0, batch_size=20, stream=t)) for s in (0, 1) for t in (0, 1)}
+    assert len(draws) == 4
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"bad\.jpg"):
+        load_sample(tmp_path / "bad.jpg")
+    with pytest.raises(FileNotFoundError):
+        load_sample(tmp_path / "none.jpg")

@@ -1,0 +1,190 @@
+"""Each equation against nested loops in float64."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from detectors.midl import (
+    class_probability,
+    discrepancy_loss,
+    image_class_probability,
+    image_uncertainty,
+    instance_uncertainty,
+    mil_loss,
+    objectness_probability,
+    tied_objectness_logits,
+)
+
+SHAPES = [(1, 1, 1), (1, 1, 4), (2, 7, 1), (3, 40, 5)]
+SCALES = [0.01, 1.0, 50.0]
+
+
+def slow_sigmoid(z: float) -> float:
+    return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
+
+
+def slow_softmax(z: list[float]) -> list[float]:
+    powers = [math.exp(v - max(z)) for v in z]
+    return [p / sum(powers) for p in powers]
+
+
+def slow_class_probability(z: list[float], delta_fg: float) -> list[float]:
+    if max(z) > delta_fg:
+        return slow_softmax(z)
+    reverse = [1 - math.exp(v) for v in z]
+    return [r / sum(reverse) for r in reverse]
+
+
+def slow_image(z1: Tensor, z2: Tensor, zc: Tensor, zo: Tensor, delta_fg: float) -> tuple[float, list[float]]:
+    """Eqs. 7 and 8 of one image."""
+    n, c = z1.shape
+    p_obj = slow_softmax([max(row) for row in zo.tolist()])
+    uncertainty, present = 0.0, [0.0] * c
+    for i in range(n):
+        p_cls = slow_class_probability(zc[i].tolist(), delta_fg)
+        for k in range(c):
+            u = (slow_sigmoid(z1[i, k].item()) - slow_sigmoid(z2[i, k].item())) ** 2
+            uncertainty += u * p_cls[k] * p_obj[i]
+            present[k] += p_cls[k] * p_obj[i]
+    return uncertainty, present
+
+
+@pytest.mark.parametrize("delta_fg", [0.0, -0.7])
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_against_loops(shape: tuple[int, int, int], scale: float, delta_fg: float) -> None:
+    z1, z2, zc, zo = (scale * torch.randn(shape, dtype=torch.float64) for _ in range(4))
+    zc[:, ::2] = -zc[:, ::2].abs() - 1e-3  # half of the instances on the second line of Eq. 10
+    p_cls = class_probability(zc.float(), delta_fg=delta_fg)
+    p_obj = objectness_probability(zo.float())
+    u = instance_uncertainty(z1.float(), z2.float())
+    uncertainty = image_uncertainty(u, p_cls, p_obj)
+    present = image_class_probability(p_cls, p_obj)
+    for b in range(shape[0]):
+        wanted, classes = slow_image(z1[b], z2[b], zc[b], zo[b], delta_fg)
+        assert uncertainty[b].item() == pytest.approx(wanted, abs=1e-5)
+        assert present[b].tolist() == pytest.approx(classes, abs=1e-5)
+    loss = discrepancy_loss(z1.float(), z2.float(), zc.float(), zo.float(), delta_fg=delta_fg, reduction="none")
+    torch.testing.assert_close(loss, uncertainty)
+
+
+def test_second_line_reverses_the_order_of_classes() -> None:
+    p = class_probability(torch.tensor([[-0.5, -3.0]]))
+    wanted = [1 - math.exp(-0.5), 1 - math.exp(-3.0)]
+    assert p[0].tolist() == pytest.approx([w / sum(wanted) for w in wanted])
+    assert p[0, 0] < p[0, 1]
+
+
+def test_one_image_equals_a_batch_of_one() -> None:
+    z = [torch.randn(6, 3) for _ in range(4)]
+    alone = discrepancy_loss(z[0], z[1], z[2], z[3])
+    batched = discrepancy_loss(z[0][None], z[1][None], z[2][None], z[3][None])
+    assert torch.equal(alone, batched)
+
+
+@pytest.mark.parametrize("logit", [50.0, -50.0, 1e4, -1e4, 0.0])
+@pytest.mark.parametrize("classes", [1, 3])
+def test_extreme_logits_stay_finite_with_gradient(logit: float, classes: int) -> None:
+    z = torch.full((2, 5, classes), logit, requires_grad=True)
+    p_cls, p_obj = class_probability(z), objectness_probability(z)
+    loss = mil_loss(image_class_probability(p_cls, p_obj), torch.ones(2, classes))
+    loss.backward()
+    torch.testing.assert_close(p_cls.sum(dim=2), torch.ones(2, 5))
+    torch.testing.assert_close(p_obj.sum(dim=1), torch.ones(2))
+    assert torch.isfinite(loss)
+    assert z.grad is not None
+    assert torch.isfinite(z.grad).all()
+
+
+def test_uniform_weights_give_the_plain_mean_exactly() -> None:
+    z1, z2, zc, zo = (3 * torch.randn(4, 33, 7) for _ in range(4))
+    loss = discrepancy_loss(z1, z2, zc, zo, class_probability="uniform", objectness="uniform", reduction="none")
+    u = (z1.sigmoid() - z2.sigmoid()) ** 2
+    assert torch.equal(loss, u.mean(dim=2).mean(dim=1))
+    torch.testing.assert_close(loss, u.mean(dim=(1, 2)), rtol=1e-6, atol=0)
+
+
+def test_padding_takes_no_part() -> None:
+    z = [torch.randn(1, 9, 3) for _ in range(4)]
+    valid = torch.zeros(1, 9, dtype=torch.bool)
+    valid[:, :6] = True
+    cut = [x[:, :6] for x in z]
+    for kind in ("learned", "uniform"):
+        padded = discrepancy_loss(z[0], z[1], z[2], z[3], objectness=kind, valid=valid)  # type: ignore[arg-type]
+        alone = discrepancy_loss(cut[0], cut[1], cut[2], cut[3], objectness=kind)  # type: ignore[arg-type]
+        torch.testing.assert_close(padded, alone)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 3), (0, 3)])
+def test_empty_bags_score_zero(shape: tuple[int, ...]) -> None:
+    z = torch.zeros(shape)
+    for kind in ("learned", "uniform"):
+        loss = discrepancy_loss(z, z, z, z, objectness=kind, reduction="none")  # type: ignore[arg-type]
+        assert torch.equal(loss, torch.zeros(shape[:-2]))
+    nothing = objectness_probability(torch.zeros(2, 4, 3), valid=torch.zeros(2, 4, dtype=torch.bool))
+    assert torch.equal(nothing, torch.zeros(2, 4))
+
+
+def test_weights_are_detached_in_the_discrepancy() -> None:
+    z1, z2, zc, zo = (torch.randn(2, 6, 3, requires_grad=True) for _ in range(4))
+    discrepancy_loss(z1, z2, zc, zo).backward()
+    assert zc.grad is None
+    assert zo.grad is None
+    assert z1.grad is not None
+    assert z1.grad.abs().sum() > 0
+
+
+def test_second_line_passes_no_gradient_and_the_first_does() -> None:
+    zc = torch.tensor([[[-1.0, -2.0]], [[1.0, -2.0]]], requires_grad=True)
+    class_probability(zc)[..., 0].sum().backward()
+    assert zc.grad is not None
+    assert torch.equal(zc.grad[0], torch.zeros(1, 2))
+    assert (zc.grad[1] != 0).all()
+
+
+def test_tied_objectness_adds_the_detectors_logits_without_gradient() -> None:
+    zo, z1, z2 = (torch.randn(2, 4, 3, requires_grad=True) for _ in range(3))
+    tied = tied_objectness_logits(zo, z1, z2)
+    torch.testing.assert_close(tied[..., 0], zo.amax(dim=2) + ((z1 + z2) / 2).amax(dim=2))
+    tied.sum().backward()
+    assert z1.grad is None
+    assert zo.grad is not None
+
+
+def test_softmax_detectors_leave_the_background_out() -> None:
+    z1, z2 = torch.randn(1, 5, 4), torch.randn(1, 5, 4)
+    u = instance_uncertainty(z1, z2, "softmax")
+    torch.testing.assert_close(u, ((z1.softmax(2) - z2.softmax(2)) ** 2)[..., 1:])
+
+
+def test_mil_loss_is_the_binary_cross_entropy_summed_over_classes() -> None:
+    p, y = torch.rand(3, 4), torch.randint(0, 2, (3, 4))
+    wanted = [
+        -sum(math.log(q) if t else math.log(1 - q) for q, t in zip(row, truth, strict=True))
+        for row, truth in zip(p.tolist(), y.tolist(), strict=True)
+    ]
+    assert mil_loss(p, y).item() == pytest.approx(sum(wanted) / 3, abs=1e-5)
+    counted = torch.tensor([True, False, True])
+    assert mil_loss(p, y, counted=counted).item() == pytest.approx((wanted[0] + wanted[2]) / 2, abs=1e-5)
+    assert mil_loss(p, y, counted=torch.zeros(3, dtype=torch.bool)).item() == 0
+
+
+def test_half_precision_logits_are_weighed_in_float32() -> None:
+    z = torch.randn(1, 20_000, 2).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        p_cls, p_obj = class_probability(z), objectness_probability(z)
+        p_img = image_class_probability(p_cls, p_obj)
+    assert {p_cls.dtype, p_obj.dtype, p_img.dtype} == {torch.float32}
+    assert p_img.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_arguments_are_refused_with_reasons() -> None:
+    z = torch.zeros(1, 2, 3)
+    with pytest.raises(ValueError, match="at most 0"):
+        class_probability(z, delta_fg=0.1)
+    with pytest.raises(ValueError, match="one shape"):
+        instance_uncertainty(z, z[:, :1])
+    with pytest.raises(ValueError, match="'learned' or 'uniform'"):
+        discrepancy_loss(z, z, z, z, objectness="both")  # type: ignore[arg-type]

@@ -1,0 +1,147 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detector_data import CATEGORIES, write_images
+
+from detectors.checkpoint import LoadedDetector, load_detector, save_detector
+from detectors.config import TrainConfig
+from detectors.data import LabeledImage
+from detectors.embedding import Embedder
+from detectors.evaluation import average_precision, evaluate, evaluate_mil
+from detectors.inference import ImageScore, Scorer
+from detectors.registry import build_detector
+
+CONFIG = TrainConfig(weights="none", steps=1, warmup_steps=0)
+
+
+@pytest.fixture
+def loaded() -> LoadedDetector:
+    detector = build_detector("retinanet", num_classes=2, backbone="efficientnet_lite0", weights="none")
+    torch.nn.init.normal_(detector.f1.predict.weight, std=0.3)  # type: ignore[union-attr, arg-type]
+    return LoadedDetector(detector.eval(), CATEGORIES, None, "")
+
+
+def assert_close(first: ImageScore, second: ImageScore) -> None:
+    for name, value in vars(first).items():
+        np.testing.assert_allclose(
+            value, getattr(second, name), rtol=1e-4, atol=1e-4 if "boxes" in name else 1e-6, err_msg=name
+        )
+
+
+def test_scores_do_not_depend_on_the_batch(tmp_path: Path, loaded: LoadedDetector) -> None:
+    rng = np.random.default_rng(0)
+    paths = []
+    for i, size in enumerate([(96, 64), (70, 50), (90, 60), (40, 120)]):
+        (tmp_path / str(i)).mkdir()
+        paths.append(write_images(tmp_path / str(i), 1, size_wh=size, rng=rng)[0].path)
+    scorer = Scorer(loaded, batch_size=4, score_threshold=0.0)
+    together = scorer.score(paths)
+    assert len({score.uncertainty for score in together}) == 4
+    for path, score in zip(paths, together, strict=True):
+        assert_close(scorer.score([path])[0], score)
+    assert_close(scorer.score(paths[::-1])[3], together[0])
+
+
+def test_boxes_lie_in_the_file(images: list[LabeledImage], loaded: LoadedDetector) -> None:
+    small = LoadedDetector(loaded.detector, loaded.categories, 48, "")
+    score = Scorer(small, score_threshold=0.0, max_boxes=20).score([images[0].path])[0]
+    assert score.boxes_xyxy.shape == (20, 4)
+    assert score.boxes_xyxy.min() >= 0
+    assert score.boxes_xyxy[:, 2].max() == pytest.approx(96, abs=1e-3)
+    assert score.boxes_xyxy[:, 3].max() == pytest.approx(64, abs=1e-3)
+    assert (np.diff(score.scores) <= 0).all()
+    assert score.max_uncertainty >= score.box_uncertainties.max() > 0
+    assert score.class_probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_save_and_load_give_the_same_scores(tmp_path: Path, images: list[LabeledImage], loaded: LoadedDetector) -> None:
+    save_detector(tmp_path, loaded.detector, CONFIG, categories=CATEGORIES, labels_sha256="abc")
+    again = load_detector(tmp_path)
+    assert again.categories == CATEGORIES
+    assert again.labels_sha256 == "abc"
+    paths = [image.path for image in images[:2]]
+    for first, second in zip(Scorer(loaded).score(paths), Scorer(tmp_path).score(paths), strict=True):
+        assert_close(first, second)
+
+
+def test_pickles_are_not_read(tmp_path: Path, loaded: LoadedDetector) -> None:
+    with pytest.raises(FileNotFoundError, match=r"config\.json is missing"):
+        load_detector(tmp_path)
+    save_detector(tmp_path, loaded.detector, CONFIG, categories=CATEGORIES, labels_sha256="")
+    (tmp_path / "weights.safetensors").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(Exception, match=r"(?i)header"):
+        load_detector(tmp_path)
+
+
+def test_nothing_to_score(loaded: LoadedDetector) -> None:
+    assert Scorer(loaded).score([]) == []
+
+
+class _Oracle(Scorer):
+    """A scorer that answers with the labels, to measure the measurement."""
+
+    def __init__(self, loaded: LoadedDetector, images: list[LabeledImage], *, shift: float) -> None:
+        super().__init__(loaded)
+        self._answers = {image.path: image for image in images}
+        self._shift = shift
+
+    def score(self, paths) -> list[ImageScore]:  # type: ignore[no-untyped-def]
+        found = [self._answers[path] for path in paths]
+        return [
+            ImageScore(
+                0.0, 0.0, 0.0, 0.0, np.zeros(2, np.float32), f.boxes_xyxy + np.float32(self._shift), f.labels,
+                np.ones(len(f.labels), np.float32), np.zeros(len(f.labels), np.float32),
+            )
+            for f in found
+        ]  # fmt: skip
+
+
+def test_average_precision_of_known_answers(images: list[LabeledImage], loaded: LoadedDetector) -> None:
+    perfect = evaluate(_Oracle(loaded, images, shift=0), images, CATEGORIES)
+    assert perfect["AP"] == perfect["AP50"] == perfect["AP75"] == pytest.approx(1)
+    assert perfect["AP_per_class"] == {"bright": pytest.approx(1), "dark": pytest.approx(1)}
+    # 24 px boxes shifted by 3 px in x and y: IoU = 21^2 / (2 * 24^2 - 21^2) = 0.62, a hit at 0.50 to 0.60 only.
+    shifted = evaluate(_Oracle(loaded, images, shift=3), images, CATEGORIES)
+    assert shifted["AP50"] == pytest.approx(1)
+    assert shifted["AP75"] == 0
+    assert shifted["AP"] == pytest.approx(0.3, abs=1e-3)
+
+
+def test_nothing_to_measure_is_none(images: list[LabeledImage], loaded: LoadedDetector) -> None:
+    empty = LabeledImage(images[0].path, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), "empty")
+    assert evaluate(loaded, [empty], CATEGORIES)["AP"] is None
+    assert evaluate(loaded, [], CATEGORIES)["AP50"] is None
+    assert evaluate_mil(loaded, [empty]) == {"objectness_mass_ratio": None, "image_AP": None}
+    with pytest.raises(ValueError, match="bright"):
+        evaluate(loaded, images, ["dark", "bright"])
+
+
+def test_mass_ratio_of_an_untrained_detector_is_about_chance(
+    images: list[LabeledImage], loaded: LoadedDetector
+) -> None:
+    ratio = evaluate_mil(loaded, images)["objectness_mass_ratio"]
+    assert ratio is not None
+    assert 0 < ratio < 5
+
+
+def test_average_precision_of_a_ranking() -> None:
+    scores, truth = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
+    assert average_precision(scores, truth) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(np.zeros(4), truth) == pytest.approx((1 / 3 + 2 / 4) / 2)
+
+
+def test_embeddings_are_unit_vectors_and_the_same_each_time(images: list[LabeledImage]) -> None:
+    paths = [image.path for image in images]
+    first, second = Embedder(dim=16).embed(paths), Embedder(dim=16).embed(paths[::-1])[::-1]
+    assert first.shape == (8, 16)
+    assert first.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    likeness = first @ first.T
+    same = np.array([[a.labels[0] == b.labels[0] for b in images] for a in images])
+    assert likeness[same & ~np.eye(8, dtype=bool)].mean() > likeness[~same].mean()
+    assert Embedder(dim=None).embed(paths[:1]).shape == (1, 472)
+    assert Embedder(dim=4).embed([]).shape == (0, 4)

@@ -1,0 +1,245 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detector_data import CATEGORIES, write_images
+from safetensors.torch import load_file
+
+from detectors.batches import BatchLoader, StepBatch
+from detectors.checkpoint import load_detector
+from detectors.config import MidlConfig, TrainConfig
+from detectors.data import LabeledImage
+from detectors.inference import Scorer
+from detectors.midl import Stage, StageSpan
+from detectors.objective import Objective, freeze_for
+from detectors.registry import build_detector
+from detectors.runlog import RunLog
+from detectors.training import NonFiniteLossError, StepReport, train
+
+HERE = Path(__file__).parent
+TINY = {"weights": "none", "batch_size": 2, "warmup_steps": 0}
+
+
+def run_stage(
+    stage: Stage, images: list[LabeledImage], pool: list[Path], *, steps: int, lambda_: float
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], list[float]]:
+    """Train one stage on one fixed pair of batches; return the weights before and after, and the discrepancies."""
+    config = TrainConfig(**{**TINY, "steps": steps, "lambda_": lambda_, "augment": False})  # type: ignore[arg-type]
+    detector = build_detector("retinanet", num_classes=2, backbone="efficientnet_lite0", weights="none").train()
+    for head in (detector.f1, detector.f2):
+        torch.nn.init.normal_(head.predict.weight, std=0.05)  # type: ignore[union-attr, arg-type]
+    loader = BatchLoader(config, images, pool, spans=[StageSpan(stage, 0, steps)], divisor=32)
+    batch: StepBatch = loader.load(0)
+    objective = Objective(detector, config)
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3, weight_decay=0.1)
+    freeze_for(detector, Stage.LABELED)  # momentum of a stage before must not move what is frozen later
+    objective(StepBatch(0, Stage.LABELED, batch.labeled, None))["total"].backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    freeze_for(detector, stage)
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    seen = []
+    for _ in range(steps):
+        losses = objective(batch)
+        losses["total"].backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seen.append(losses["discrepancy"].item())
+    return before, detector.state_dict(), seen
+
+
+def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    return {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+
+
+def test_maximizing_moves_the_classifiers_alone(images: list[LabeledImage], pool: list[Path]) -> None:
+    before, after, seen = run_stage(Stage.MAXIMIZE, images, pool, steps=12, lambda_=100)
+    assert moved(before, after) == {"f1", "f2", "mil"}
+    assert seen[-1] > 2 * seen[0]
+
+
+def test_minimizing_moves_all_but_the_classifiers(images: list[LabeledImage], pool: list[Path]) -> None:
+    before, after, seen = run_stage(Stage.MINIMIZE, images, pool, steps=12, lambda_=1000)
+    assert moved(before, after) == {"backbone", "regressor", "mil"}
+    assert seen[-1] < 0.8 * seen[0]
+
+
+def test_labeled_steps_move_everything(images: list[LabeledImage], pool: list[Path]) -> None:
+    before, after, _ = run_stage(Stage.LABELED, images, pool, steps=1, lambda_=10)
+    assert moved(before, after) == {"backbone", "f1", "f2", "regressor", "mil"}
+
+
+def go(output: Path, labeled: list[LabeledImage], pool: list[Path], **values: object) -> list[StepReport]:
+    reports: list[StepReport] = []
+    config = TrainConfig(**{**TINY, "steps": 13, **values})  # type: ignore[arg-type]
+    held_out = labeled[:1]
+    train(
+        config,
+        categories=CATEGORIES[: 1 if all(not len(i.labels) or i.labels.max() == 0 for i in labeled) else 2],
+        labeled=labeled,
+        unlabeled=pool,
+        held_out=held_out,
+        output=output,
+        labels_sha256="feed",
+        on_step=reports.append,
+    )
+    return reports
+
+
+def test_a_run_writes_its_files(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    reports = go(tmp_path, images, pool)
+    assert [r.step for r in reports] == list(range(1, 14))
+    assert [r.stage for r in reports].count("maximize") == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "metrics.json", "weights.safetensors"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["images"] == {"labeled": 8, "unlabeled": 8, "held_out": 1}
+    assert [s["stage"] for s in metrics["stages"]] == ["labeled", "maximize", "minimize"] * 2 + ["labeled"]
+    assert metrics["AP50"] is not None
+    assert any("raised the discrepancy" in note for note in metrics["notes"])
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["labels_sha256"] == "feed"
+    assert config["categories"] == list(CATEGORIES)
+    assert load_detector(tmp_path).categories == CATEGORIES
+
+
+def test_two_runs_are_equal_bit_for_bit(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    for name in ("a", "b"):
+        go(tmp_path / name, images, pool, steps=8)
+    assert (tmp_path / "a/weights.safetensors").read_bytes() == (tmp_path / "b/weights.safetensors").read_bytes()
+    go(tmp_path / "c", images, pool, steps=8, seed=1)
+    assert (tmp_path / "a/weights.safetensors").read_bytes() != (tmp_path / "c/weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "midl",
+    [
+        MidlConfig(class_probability="uniform", objectness="uniform"),
+        MidlConfig(class_probability="sigmoid", tie_objectness=False),
+        MidlConfig(objectness="uniform", mil_on_unlabeled=False, delta_fg=-1.0),
+    ],
+)
+def test_every_switch_trains(tmp_path: Path, images: list[LabeledImage], pool: list[Path], midl: MidlConfig) -> None:
+    assert len(go(tmp_path, images, pool, midl=midl)) == 13
+
+
+def test_plain_training_has_one_stage_and_no_mil_loss(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path]
+) -> None:
+    reports = go(tmp_path, images, pool, method="plain", optimizer="sgd", steps=3)
+    assert {r.stage for r in reports} == {"labeled"}
+    assert "mil" not in reports[0].losses
+
+
+def without_boxes(image: LabeledImage) -> LabeledImage:
+    return LabeledImage(image.path, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), image.name)
+
+
+@pytest.mark.parametrize("case", ["one class", "no boxes at all", "some images empty", "one image"])
+def test_edge_cases_train_without_nan(tmp_path: Path, images: list[LabeledImage], pool: list[Path], case: str) -> None:
+    labeled = {
+        "one class": [image for image in images if image.labels[0] == 0],
+        "no boxes at all": [without_boxes(image) for image in images],
+        "some images empty": [without_boxes(image) if i % 2 else image for i, image in enumerate(images)],
+        "one image": images[1:2],
+    }[case]
+    reports = go(tmp_path, labeled, pool)
+    assert all(np.isfinite(value) for r in reports for value in r.losses.values())
+
+
+def test_no_unlabeled_images_fall_back_to_labeled_steps(tmp_path: Path, images: list[LabeledImage]) -> None:
+    reports = go(tmp_path, images, [], steps=4)
+    assert {r.stage for r in reports} == {"labeled"}
+    assert "no unlabeled images" in json.loads((tmp_path / "metrics.json").read_text())["notes"][0]
+
+
+def test_bad_data_is_refused(tmp_path: Path, images: list[LabeledImage]) -> None:
+    config = TrainConfig(**{**TINY, "steps": 1})  # type: ignore[arg-type]
+    for categories, labeled, message in (
+        (["bright"], images, r"labels must be in 0\.\.0"),
+        (["a", "a"], images, "each once"),
+        (["a"], [], "at least one image"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(config, categories=categories, labeled=labeled, unlabeled=[], held_out=[], output=tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_diverged_run_names_step_and_images(tmp_path: Path, images: list[LabeledImage]) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"step \d+ .*\.png"):
+        go(tmp_path, images, [], optimizer="sgd", lr=1e30, steps=20, clip_norm=1e30)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_the_log_says_when_maximizing_does_not_raise_the_discrepancy() -> None:
+    log = RunLog([StageSpan(Stage.MAXIMIZE, 0, 2), StageSpan(Stage.MAXIMIZE, 2, 4)])
+    for step, value in enumerate([1e-4, 2e-3, 1e-3, 2e-3]):
+        log.add(step, {"discrepancy": value, "total": 1.0}, 0.5)
+    assert len(log.notes()) == 1
+    assert "steps 2 to 4 raised the discrepancy 2.0 times" in log.notes()[0]
+    assert log.stages()[0]["mean_losses"]["total"] == 1.0
+
+
+def worker(folder: Path, output: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
+    command = [sys.executable, str(HERE / "resume_worker.py"), str(folder), str(output)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    whole = worker(folder, tmp_path / "whole")
+    assert whole.stdout is not None
+    whole.stdout.read()
+    assert whole.wait() == 0
+    killed = worker(folder, tmp_path / "killed")
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if line == "step 10\n":  # past the resume file of step 8, inside the first minimize stage
+            killed.send_signal(signal.SIGKILL)
+            break
+    killed.wait()
+    assert (tmp_path / "killed/resume.pt").exists()
+    assert not (tmp_path / "killed/metrics.json").exists()
+    again = worker(folder, tmp_path / "killed")
+    assert again.stdout is not None
+    output = again.stdout.read()
+    assert again.wait() == 0
+    resumed = int(output.split("resumed from ")[1])
+    assert 8 <= resumed < 26
+    assert f"step {resumed + 1}\n" in output
+    assert "step 8\n" not in output
+    first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    stages = [json.loads((tmp_path / name / "metrics.json").read_text())["stages"] for name in ("whole", "killed")]
+    assert stages[0] == stages[1]
+
+
+def test_a_resume_file_of_another_config_is_not_used(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path]
+) -> None:
+    torch.save({"fingerprint": "other", "step": 3}, tmp_path / "resume.pt")
+    assert len(go(tmp_path, images, pool, steps=4)) == 4
+    (tmp_path / "resume.pt").write_bytes(b"half a file")
+    assert len(go(tmp_path, images, pool, steps=4)) == 4
+
+
+def test_ddp_trains_on_two_processes(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    reports = go(tmp_path, images, pool, devices=2, steps=13)
+    assert len(reports) == 13
+    assert load_detector(tmp_path).categories == CATEGORIES
+
+
+def test_a_few_images_are_learned(tmp_path: Path) -> None:
+    made = write_images(tmp_path, 8, size_wh=(96, 96), rng=np.random.default_rng(3), side=28)
+    config = TrainConfig(steps=110, batch_size=4, warmup_steps=10, augment=False, method="plain")
+    result = train(config, categories=CATEGORIES, labeled=made, unlabeled=[], held_out=made, output=tmp_path / "out")
+    assert result.ap50 is not None
+    assert result.ap50 > 0.9
+    best = Scorer(tmp_path / "out").score([made[0].path])[0]
+    np.testing.assert_allclose(best.boxes_xyxy[0], made[0].boxes_xyxy[0], atol=6)
