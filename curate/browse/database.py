@@ -58,7 +58,7 @@ def connect() -> ModuleType:
     try:
         fo.list_datasets()
     except (FiftyOneConfigError, ServiceException, PyMongoError, OSError, RuntimeError) as error:
-        _start_failure = f"FiftyOne: the database did not start ({_log_tail(fo) or error}); {MEND}"
+        _start_failure = _start_problem(fo, error)
         raise BrowseUnavailable(_start_failure) from error
     return fo
 
@@ -91,6 +91,17 @@ def _import_fiftyone() -> ModuleType:
     fo.config.show_progress_bars = False
     module: ModuleType = fo
     return module
+
+
+def _start_problem(fo: ModuleType, error: Exception) -> str:
+    if fo.config.database_uri is not None:
+        return f"FiftyOne: it cannot use the MongoDB at FIFTYONE_DATABASE_URI ({error}); give it MongoDB 6 or newer"
+    folder = Path(fo.config.database_dir)
+    log = folder / "log" / "mongo.log"
+    return (
+        f"FiftyOne: mongod did not start on {folder} ({why_mongod_stopped(log) or error}; its log is {log}); "
+        "set FIFTYONE_DATABASE_DIR to a new folder (`curate browse` builds the dataset again), or FIFTYONE_DATABASE_URI"
+    )
 
 
 def _uri_problem(uri: str) -> str | None:
@@ -145,22 +156,20 @@ def _folder_problem(folder: Path) -> str | None:
         )
 
 
-def _log_tail(fo: ModuleType) -> str | None:
-    """What mongod itself said last of why it cannot go on: the last error or fatal line of its log."""
-    if fo.config.database_uri is not None:
-        return None
-    log = Path(fo.config.database_dir) / "log" / "mongo.log"
+def why_mongod_stopped(log: Path) -> str | None:
+    """The first error in mongod's log, which it begins anew at each start; what follows it only says it gives up."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
-    for line in reversed(lines):
+    for line in lines:
         try:
-            entry = json.loads(line)
+            entry: dict[str, Any] = json.loads(line)
         except ValueError:
             continue
         if entry.get("s") in {"E", "F"}:
             attributes = entry.get("attr", {})
-            reason = attributes.get("error") or attributes.get("msg") or ""
-            return f"mongod: {entry.get('msg')} {reason}".strip() + f", see {log}"
+            reason = attributes.get("message", attributes.get("error", ""))
+            reason = reason.get("msg", "") if isinstance(reason, dict) else reason
+            return f"{entry.get('msg')}: {reason}".rstrip(": ")
     return None

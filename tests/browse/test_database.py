@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from browse.mongod import free_port
+from browse.mongod import find_mongod, free_port
 from browse.workspaces import make_workspace
 
-from curate.browse.database import database_problem
+from curate.browse.database import database_problem, why_mongod_stopped
 
 BUILD = """
 import sys
@@ -107,3 +107,14 @@ def test_nobody_answers_at_the_address(tmp_path: Path) -> None:
     said = build(tmp_path, FIFTYONE_DATABASE_URI=f"mongodb://me:secret@127.0.0.1:{free_port()}")
     assert "no MongoDB answers at FIFTYONE_DATABASE_URI=mongodb://127.0.0.1" in said
     assert "secret" not in said
+
+
+def test_what_mongod_itself_says(tmp_path: Path) -> None:
+    # Run without FiftyOne, which waits a minute for a mongod that has stopped.
+    log = tmp_path / "mongo.log"
+    for name in ("WiredTiger", "WiredTiger.turtle"):
+        (tmp_path / name).write_text("not a database\n")
+    command = [str(find_mongod()), "--dbpath", str(tmp_path), "--logpath", str(log), "--port", str(free_port())]
+    assert subprocess.run([*command, "--nounixsocket"], capture_output=True, timeout=60).returncode != 0
+    assert "WiredTiger" in (why_mongod_stopped(log) or "")
+    assert why_mongod_stopped(tmp_path / "none") is None
