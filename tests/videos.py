@@ -36,9 +36,7 @@ def read_number(rgb: NDArray[np.uint8]) -> int:
     for left, right in pairwise(edges):
         margin = (right - left) / 4
         band = rgb[height // 4 : max(height * 3 // 4, height // 4 + 1), int(left + margin) : int(right - margin) + 1]
-        if band.std() > 8:
-            return -1
-        digits.append(round((float(band.mean()) - 20) / 14))
+        digits.append(round((float(np.median(band)) - 20) / 14))
     *number, check = digits
     if (sum(number) + 5) % 16 != check:
         return -1
