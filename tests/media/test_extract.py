@@ -102,7 +102,7 @@ def test_frames_of_an_unfinished_run_are_written_again(tmp_path: Path) -> None:
     path, frames_dir = write_numbered_video(tmp_path / "a.mp4"), tmp_path / "frames"
     source = run([ExtractJob(path, Sampling(stride=20))], frames_dir)["a.mp4"].source.source
     cache_path(frames_dir, source, 20).write_bytes(b"of another size, perhaps")
-    (frames_dir / source / ".00000040.jpg.123.tmp").write_bytes(b"half")
+    (frames_dir / source / ".00000040.jpg.99999999.tmp").write_bytes(b"half")
     run([ExtractJob(path, Sampling(stride=20))], frames_dir)
     assert cached_number(frames_dir, source, 20) == 20
     assert not list((frames_dir / source).glob(".*"))
@@ -147,6 +147,19 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     )
     assert len(one) == 14
     assert one == two
+
+
+def test_copies_of_a_file_can_be_read_at_once(tmp_path: Path) -> None:
+    path = write_numbered_video(tmp_path / "a.mp4", frames=200)
+    for folder in "bcd":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.mp4").write_bytes(path.read_bytes())
+    jobs = [ExtractJob(copy, ALL) for copy in tmp_path.rglob("a.mp4")]
+    done = list(extract(jobs, frames_dir=tmp_path / "frames", imgsz=640, workers=4))
+    assert len({result.source.path for result in done}) == 4
+    assert {(result.source.source, result.reason, len(result.frames)) for result in done} == {
+        (done[0].source.source, "", 200)
+    }
 
 
 def test_a_cache_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
