@@ -1,7 +1,7 @@
 """A frame as the document that FiftyOne stores for a sample, and the difference between two of them.
 
-FiftyOne's own Sample and Detection objects cost about 6 ms a frame of 20 boxes, against 0.2 ms here; a test keeps
-these documents equal to what FiftyOne makes of the same values.
+Building with FiftyOne's own Sample and Detection objects took about five times as long as with these documents; a
+test keeps them equal to what FiftyOne makes of the same values.
 """
 
 import math
