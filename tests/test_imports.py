@@ -12,8 +12,8 @@ LEAVES = {"types", "errors", "workspace", "pool", "tables", "progress", "registr
 STAGES = {"media", "labels", "scoring", "selection", "handoff", "browse"}
 # layer -> what of curate it may import besides itself
 ALLOWED = {
-    **{leaf: LEAVES for leaf in LEAVES},
-    **{stage: LEAVES for stage in STAGES},
+    **dict.fromkeys(LEAVES, LEAVES),
+    **dict.fromkeys(STAGES, LEAVES),
     "demo": LEAVES,
     "pipeline": LEAVES | STAGES | {"demo"},
     "cli": LEAVES | STAGES | {"pipeline"},

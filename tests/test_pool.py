@@ -120,8 +120,7 @@ def test_workspace_refuses_a_folder_of_other_things_and_another_size(tmp_path: P
 
 
 def test_only_one_writer(workspace: Workspace) -> None:
-    with workspace.lock():
-        with pytest.raises(CurateError, match="another curate is writing"), workspace.lock():
-            pass
+    with workspace.lock(), pytest.raises(CurateError, match="another curate is writing"), workspace.lock():
+        pass
     with workspace.lock():
         pass

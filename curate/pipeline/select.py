@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, UsageError
-from curate.media.reread import write_full_size
+from curate.media.reread import write_all_full_size
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.scoring.run import ScoreRun
@@ -172,11 +172,9 @@ def _write_images(
             by_source.setdefault(frame.source, {})[frame.frame_index] = path
     progress.start("Reading selected frames at full size", sum(map(len, by_source.values())), "frames")
     skipped = []
-    for source, frames in sorted(by_source.items()):
-        try:
-            write_full_size(sources[source], frames)
-        except CurateError as error:
-            skipped.append(Skipped(sources[source].path, str(error)))
-        progress.advance(len(frames))
+    for written in write_all_full_size([(sources[source], frames) for source, frames in sorted(by_source.items())]):
+        if written.reason:
+            skipped.append(Skipped(written.source.path, written.reason))
+        progress.advance(len(by_source[written.source.source]))
     progress.finish()
-    return skipped
+    return sorted(skipped, key=lambda one: one.path)

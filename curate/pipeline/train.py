@@ -19,6 +19,7 @@ from curate.workspace import Workspace
 if TYPE_CHECKING:
     from detectors.config import TrainConfig
     from detectors.data import LabeledImage
+    from detectors.training import StepReport
 
 DEFAULT_HOLDOUT = 0.2
 
@@ -69,14 +70,17 @@ def train(
         f"Training {config.detector} ({config.backbone}) as {name}: {len(training):,} labelled frames, "
         f"{len(held_out):,} held out, {len(paths):,} unlabelled, {len(labels.categories)} classes"
     )
-    progress.start("Training", config.steps, "steps")
-    done = 0
+    started = False
 
-    def on_step(report: Any) -> None:
-        nonlocal done
+    def on_step(report: "StepReport") -> None:
+        nonlocal started
+        if not started:
+            started = True
+            if report.step > 1:
+                progress.say(f"Training resumed after step {report.step - 1:,}")
+            progress.start("Training", config.steps - report.step + 1, "steps")
         losses = "  ".join(f"{key} {value:.3g}" for key, value in report.losses.items())
-        progress.advance(report.step - done, detail=f"{report.stage}  {losses}")
-        done = report.step
+        progress.advance(1, detail=f"{report.stage}  {losses}")
 
     try:
         result = train_detector(
@@ -91,7 +95,8 @@ def train(
         )
     except (ValueError, OSError, NonFiniteLossError) as error:
         raise CurateError(f"training {name}: {error}") from error
-    progress.finish()
+    if started:
+        progress.finish()
     return TrainResult(name, len(training), len(held_out), len(paths), result.metrics)
 
 

@@ -4,7 +4,8 @@ The plan is written before the first shard is scored and only ever grows, so a r
 new frames, goes on with the same shards and ends with the same scores as one that was not.
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,18 +63,26 @@ class ScoreRun:
         shards = [first + i // SHARD_FRAMES for i in range(len(new))]
         write_table(path, pa.concat_tables([plan, pa.table({"frame_id": new, "shard": shards})]))
 
-    def score(self, scorer: ShardScorer, path_of: Callable[[str], Path], *, progress: Progress = SILENT) -> int:
-        """Score the shards that have no part yet; returns how many frames that was."""
-        import pyarrow.compute as pc
-
+    def pending(self) -> dict[int, list[str]]:
+        """The shards that have no part yet: shard number to frame_ids."""
         plan = read_table(self.directory / "plan.parquet")
-        pending = [n for n in pc.unique(plan["shard"]).to_pylist() if not self._part(n).exists()]
-        frames = {n: plan.filter(pc.equal(plan["shard"], n))["frame_id"].to_pylist() for n in pending}
-        total = sum(map(len, frames.values()))
-        done = plan.num_rows - total
-        progress.start("Scoring" if not done else f"Scoring ({done:,} done before)", total, "frames")
-        for shard in pending:
-            frame_ids = frames[shard]
+        shards: dict[int, list[str]] = defaultdict(list)
+        for frame_id, shard in zip(plan["frame_id"].to_pylist(), plan["shard"].to_pylist(), strict=True):
+            shards[shard].append(frame_id)
+        return {shard: frame_ids for shard, frame_ids in shards.items() if not self._part(shard).exists()}
+
+    def score(
+        self,
+        pending: Mapping[int, Sequence[str]],
+        scorer: ShardScorer,
+        path_of: Callable[[str], Path],
+        *,
+        progress: Progress = SILENT,
+    ) -> int:
+        """Score the given shards, each written whole; returns how many frames that was."""
+        total = sum(map(len, pending.values()))
+        progress.start("Scoring", total, "frames")
+        for shard, frame_ids in pending.items():
             write_table(self._part(shard), scorer(frame_ids, [path_of(frame_id) for frame_id in frame_ids]))
             progress.advance(len(frame_ids))
         progress.finish()

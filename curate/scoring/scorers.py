@@ -1,4 +1,4 @@
-"""The two shard scorers: a trained detector (all scores of MIDL), and a pretrained backbone (features, for a cold start).
+"""The two shard scorers: a trained detector (all scores of MIDL) and a pretrained backbone (cold start features).
 
 Columns of a detector's part, one row a frame:
   uncertainty               Eq. 7, the image uncertainty
@@ -26,6 +26,7 @@ EMBEDDING_DIM = 128
 def detector_scorer(directory: Path) -> ShardScorer:
     """A scorer that runs the detector saved in `directory`."""
     import pyarrow as pa
+
     from detectors.inference import Scorer, load_detector
 
     scorer = Scorer(load_detector(directory))
@@ -63,6 +64,7 @@ def detector_scorer(directory: Path) -> ShardScorer:
 def embedding_scorer() -> ShardScorer:
     """A scorer that keeps the pooled features of the embedded backbone: column `embedding`, (N, D), L2-normalised."""
     import pyarrow as pa
+
     from detectors.embedding import Embedder
 
     embedder = Embedder(dim=EMBEDDING_DIM)

@@ -1,4 +1,4 @@
-"""`kill -9` in decode, training and scoring: the same command again ends with the result of a run that was not killed."""
+"""`kill -9` in decode, training and scoring: the same command again ends as a run that was not killed."""
 
 import shutil
 from pathlib import Path
