@@ -116,7 +116,7 @@ class RetinaNet(MidlDetector):
         return {name: torch.stack(values).mean() for name, values in losses.items()}
 
     def _match(self, priors: Tensor, valid: Tensor, boxes: Tensor) -> Tensor:
-        """Index of each anchor's box, (N,); -1 is background, BETWEEN_THRESHOLDS (also on invalid anchors) is ignored."""
+        """Index of each anchor's box, (N,): -1 background, BETWEEN_THRESHOLDS ignored, as are invalid anchors."""
         if len(boxes) == 0:
             matched = torch.full((len(priors),), Matcher.BELOW_LOW_THRESHOLD, device=priors.device)
         else:

@@ -15,7 +15,7 @@ def main(folder: Path, output: Path) -> int:
     torch.set_num_threads(1)
     folder.mkdir(exist_ok=True)
     images = write_images(folder, 6, size_wh=(64, 64), rng=np.random.default_rng(1))
-    config = TrainConfig(weights="none", steps=26, batch_size=2, warmup_steps=3, checkpoint_every=4)
+    config = TrainConfig(weights="none", steps=13, batch_size=2, warmup_steps=3, checkpoint_every=3)
     result = train(
         config,
         categories=CATEGORIES,

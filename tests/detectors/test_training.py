@@ -110,9 +110,9 @@ def test_a_run_writes_its_files(tmp_path: Path, images: list[LabeledImage], pool
 
 def test_two_runs_are_equal_bit_for_bit(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
     for name in ("a", "b"):
-        go(tmp_path / name, images, pool, steps=8)
+        go(tmp_path / name, images, pool, steps=6)
     assert (tmp_path / "a/weights.safetensors").read_bytes() == (tmp_path / "b/weights.safetensors").read_bytes()
-    go(tmp_path / "c", images, pool, steps=8, seed=1)
+    go(tmp_path / "c", images, pool, steps=6, seed=1)
     assert (tmp_path / "a/weights.safetensors").read_bytes() != (tmp_path / "c/weights.safetensors").read_bytes()
 
 
@@ -200,7 +200,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     killed = worker(folder, tmp_path / "killed")
     assert killed.stdout is not None
     for line in killed.stdout:
-        if line == "step 10\n":  # past the resume file of step 8, inside the first minimize stage
+        if line == "step 7\n":  # past the resume file of step 6, in the second labeled stage
             killed.send_signal(signal.SIGKILL)
             break
     killed.wait()
@@ -211,9 +211,9 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     output = again.stdout.read()
     assert again.wait() == 0
     resumed = int(output.split("resumed from ")[1])
-    assert 8 <= resumed < 26
+    assert 6 <= resumed < 13
     assert f"step {resumed + 1}\n" in output
-    assert "step 8\n" not in output
+    assert "step 6\n" not in output
     first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(first[name], second[name]) for name in first)
     stages = [json.loads((tmp_path / name / "metrics.json").read_text())["stages"] for name in ("whole", "killed")]
