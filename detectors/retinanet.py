@@ -18,7 +18,7 @@ from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
 
 # Nine anchors a location as in the paper. They start at twice the stride, not four times: 16 to 406 px fits frames of
-# 300 px, where the usual 32 to 813 misses the small objects and wastes P7.
+# 300 px; of the usual 32 to 813, most of P7 is larger than the frame.
 _SIZE_PER_STRIDE = 2.0
 _SCALES = tuple(2 ** (i / 3) for i in range(3))
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)

@@ -17,7 +17,7 @@ _NORM_GROUP_CHANNELS = 8
 
 
 def conv_tower(channels: int, depth: int) -> nn.Sequential:
-    """`depth` 3x3 convolutions with group norm and ReLU; without the norm, short runs learn slowly."""
+    """`depth` 3x3 convolutions with group norm and ReLU. The paper's towers have no norm; the two were not compared."""
     layers: list[nn.Module] = []
     for _ in range(depth):
         conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
