@@ -37,7 +37,7 @@ class Embedder:
         trunk = build_trunk(backbone, weights)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         # Channels last, four at a time: 1.7 times as fast as one by one in torch's own layout, on two cores.
-        self._body = trunk.body.to(self.device, memory_format=torch.channels_last).eval()
+        self._body = trunk.body.to(self.device).to(memory_format=torch.channels_last).eval()
         self._mean = torch.tensor(trunk.mean, device=self.device)[:, None, None]
         self._std = torch.tensor(trunk.std, device=self.device)[:, None, None]
         self._image_size = image_size
