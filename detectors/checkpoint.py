@@ -92,6 +92,17 @@ def load_detector(directory: Path) -> LoadedDetector:
     return LoadedDetector(detector.eval(), categories, document["image_size"], document["labels_sha256"])
 
 
+def load_metrics(directory: Path) -> dict[str, Any]:
+    """Return metrics.json of a complete run, or nothing: where a file is missing or damaged it is not complete."""
+    if not (directory / WEIGHTS).is_file():
+        return {}
+    try:
+        document = json.loads((directory / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 def save_resume(directory: Path, state: dict[str, Any]) -> None:
     """Write the state of an unfinished run."""
     write_atomically(directory / RESUME, lambda temporary: torch.save(state, temporary))

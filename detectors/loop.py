@@ -197,6 +197,7 @@ def _metrics(fabric: Fabric, job: Job, detector: MidlDetector, log: RunLog) -> d
     if job.config.method == "midl" and job.held_out:
         mil = evaluate_mil(scorer, job.held_out[:_MIL_IMAGES])
     return {
+        "fingerprint": job.fingerprint,
         "AP": measured["AP"],
         "AP50": measured["AP50"],
         "AP75": measured["AP75"],

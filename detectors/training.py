@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.strategy import Strategy
 
+from detectors.checkpoint import load_metrics
 from detectors.config import TrainConfig
 from detectors.data import LabeledImage
 from detectors.loop import Job, NonFiniteLossError, StepReport, TrainResult, run
@@ -37,9 +38,9 @@ def train(
 ) -> TrainResult:
     """Train a detector and write it to `output`.
 
-    Writes weights.safetensors, config.json and, last of all, metrics.json: where it exists the run is complete. A run
-    that was killed goes on from resume.pt when config, labels and images are the same, and starts over when they are
-    not.
+    Writes weights.safetensors, config.json and, last of all, metrics.json: where it exists the run is complete. When
+    config, labels and images are the same, a run that was killed goes on from resume.pt, and one that is complete is
+    not repeated; otherwise it starts over.
 
     labels_sha256: the caller's digest of the labels, kept in config.json. on_step: called after every step, on one
     device only.
@@ -64,8 +65,11 @@ def train(
         labels_sha256=labels_sha256,
         spans=stage_spans(config.steps) if use_stages else labeled_only(config.steps),
         notes=tuple(notes),
-        fingerprint=_fingerprint(config, categories, labeled, unlabeled, labels_sha256),
+        fingerprint=_fingerprint(config, categories, labeled, unlabeled, held_out, labels_sha256),
     )
+    metrics = load_metrics(output)
+    if metrics.get("fingerprint") == job.fingerprint:
+        return TrainResult(output, config.steps, config.steps, metrics["AP"], metrics["AP50"], metrics)
     output.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(
         accelerator="auto", devices=config.devices, strategy=_strategy(config), precision=_precision(config)
@@ -125,13 +129,15 @@ def _fingerprint(
     categories: Sequence[str],
     labeled: Sequence[LabeledImage],
     unlabeled: Sequence[Path],
+    held_out: Sequence[LabeledImage],
     labels_sha256: str,
 ) -> str:
-    """Digest of all that decides the weights; image files count by path and size."""
+    """Digest of all that decides weights and metrics; image files count by path and size."""
     settings = config.to_dict()
     del settings["checkpoint_every"]  # when resume files are written changes nothing in them
     digest = hashlib.sha256(json.dumps([settings, list(categories), labels_sha256], sort_keys=True).encode())
-    for image in labeled:
+    digest.update(f"{len(labeled)}\0".encode())
+    for image in (*labeled, *held_out):
         digest.update(f"{image.path}\0{image.path.stat().st_size}\0".encode())
         digest.update(image.boxes_xyxy.tobytes() + image.labels.tobytes())
     for path in unlabeled:

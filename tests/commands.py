@@ -1,5 +1,6 @@
 """Run `curate` as a user does, in a process of its own."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -44,3 +45,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def selection(workspace: Path) -> bytes:
     return (workspace / "selection" / "selection.csv").read_bytes()
+
+
+def rows(workspace: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(selection(workspace).decode().splitlines()))

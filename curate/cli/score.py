@@ -75,11 +75,20 @@ def score(
     )
     _check_paths(paths, labels)
     space = Workspace.create(workspace, imgsz=imgsz)
-    shown = {name: str(value) for name, value in vars(run_options).items() if value is not None}
+    shown = {name: _plain(value) for name, value in vars(run_options).items() if value is not None}
     with console_progress() as progress, space.lock():
         result = run(space, run_options, Report("score", shown | {"imgsz": imgsz}), progress=progress)
         _print_result(result, run_options, workspace, progress.say)
     exit_with_skipped(result.skipped, str(workspace / "report.json"))
+
+
+def _plain(value: object) -> object:
+    """An option as it stands in report.json."""
+    from detectors.config import TrainConfig
+
+    if isinstance(value, TrainConfig):
+        return value.to_dict()
+    return value if isinstance(value, bool | int | float | str | list) else str(value)
 
 
 def _check_paths(paths: list[str], labels: Path | None) -> None:
@@ -98,9 +107,9 @@ def _print_result(result: "RunResult", options: "RunOptions", workspace: Path, s
     if result.trained is not None:
         for line in describe(result.trained.metrics):
             say(line)
-    picked = result.selection
+    picked, unlabeled = result.selection.selection, result.selection.info.unlabeled
     say(
-        f"Selected {len(picked.selection):,} frames: {options.budget} of {picked.unlabeled:,} unlabelled candidates, "
+        f"Selected {len(picked):,} frames: {options.budget} of {unlabeled:,} unlabelled candidates, "
         + (f"ranked by {result.detector}" if result.detector else "a diverse first set (no labels yet)")
     )
     say(f"  list      {workspace / 'selection' / 'selection.csv'}")

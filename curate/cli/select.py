@@ -50,14 +50,14 @@ def select(
                 progress=progress,
             )
         report.skipped.extend(result.skipped)
-        report.results["select"] = {"run": result.run, "selected": len(result.selection)}
+        report.results["select"] = vars(result.info) | {"selected": len(result.selection)}
         progress.say(
-            f"Selected {len(result.selection):,} frames ({parsed} of {result.unlabeled:,} unlabelled candidates)"
+            f"Selected {len(result.selection):,} frames ({parsed} of {result.info.unlabeled:,} unlabelled candidates)"
         )
         progress.say(f"List: {workspace / 'selection' / 'selection.csv'}")
         if fiftyone:
             try:
-                browse(space, run=result.run, progress=progress)
+                browse(space, progress=progress)
             except BrowseUnavailable as error:
                 progress.say(f"FiftyOne: {error}")
         report.write(space)

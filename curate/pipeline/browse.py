@@ -9,20 +9,22 @@ from curate.labels.table import load_labels
 from curate.pipeline.select import newest_run
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
-from curate.selection.write import read_selection
+from curate.selection.write import read_info, read_selection
 from curate.types import SelectedFrame
 from curate.workspace import Workspace
 
 T = TypeVar("T")
 
 
-def browse(workspace: Workspace, *, run: str | None = None, progress: Progress = SILENT) -> DatasetSummary:
+def browse(workspace: Workspace, *, progress: Progress = SILENT) -> DatasetSummary:
     """Build or refresh the FiftyOne dataset of the workspace from its tables.
 
+    The scores shown are those that the selection was made from; without a selection, the newest.
     Raises BrowseUnavailable (a CurateError) where MongoDB cannot start.
     """
-    name = run or _or_none(lambda: newest_run(workspace))
-    selection: list[SelectedFrame] = _or_none(lambda: read_selection(workspace.selection)) or []
+    run, selection = _or_none(lambda: newest_run(workspace)), list[SelectedFrame]()
+    if (workspace.selection / "selection.csv").exists():
+        run, selection = read_info(workspace.selection).run, read_selection(workspace.selection)
     ground_truth = {
         frame.frame_id: [
             LabeledBox(box, category) for box, category in zip(frame.boxes_xyxy, frame.categories, strict=True)
@@ -32,7 +34,7 @@ def browse(workspace: Workspace, *, run: str | None = None, progress: Progress =
     return build_dataset(
         workspace,
         Pool.load(workspace),
-        score_run=workspace.scores / name if name else None,
+        score_run=workspace.scores / run if run else None,
         selection=selection,
         ground_truth=ground_truth,
         progress=progress,
@@ -40,7 +42,7 @@ def browse(workspace: Workspace, *, run: str | None = None, progress: Progress =
 
 
 def _or_none(read: Callable[[], T]) -> T | None:
-    """A workspace may have no scores or no selection yet; it can be browsed all the same."""
+    """A workspace may have no scores yet; it can be browsed all the same."""
     try:
         return read()
     except CurateError:

@@ -7,10 +7,9 @@ from curate.handoff.export import ExportResult
 from curate.handoff.export import export as write_export
 from curate.handoff.types import Prediction
 from curate.labels.table import load_labels
-from curate.pipeline.select import newest_run
 from curate.pool import Pool
 from curate.scoring.run import ScoreRun
-from curate.selection.write import read_selection
+from curate.selection.write import read_info, read_selection
 from curate.types import SelectedFrame
 from curate.workspace import Workspace
 
@@ -27,7 +26,8 @@ def export(
     """
     selection = read_selection(workspace.selection)
     pool = Pool.load(workspace)
-    run = ScoreRun(workspace.scores / newest_run(workspace))
+    made_by = read_info(workspace.selection)
+    run = ScoreRun(workspace.scores / made_by.run)
     if with_predictions and run.info.kind != "detector":
         raise CurateError("--with-predictions: no detector has scored these frames yet; leave it out")
     return write_export(
@@ -37,6 +37,8 @@ def export(
         categories=tuple(classes) or load_labels(workspace).categories,
         profile=profile,
         predictions=_predictions(run, pool, selection) if with_predictions else None,
+        run_id=made_by.run,
+        seed=made_by.seed,
         detector=run.info.detector or None,
     )
 

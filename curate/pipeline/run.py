@@ -11,8 +11,9 @@ from curate.pipeline.browse import browse
 from curate.pipeline.index import DEFAULT_SAMPLING, IndexResult, index
 from curate.pipeline.label import label
 from curate.pipeline.score import find_detector, score
-from curate.pipeline.select import DEFAULT_MIN_GAP_S, SelectResult, select
+from curate.pipeline.select import DEFAULT_MIN_GAP_S, SelectResult, check_acquisition, select
 from curate.pipeline.train import DEFAULT_HOLDOUT, TrainResult, train, trained_on_current_labels
+from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.report import Report
 from curate.selection.budget import Budget
@@ -57,6 +58,7 @@ class RunResult:
 
 def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: Progress = SILENT) -> RunResult:
     """Do the main job, with each stage's results and time in `report`, which is written whatever happens."""
+    check_acquisition(options.acquisition)
     try:
         with report.stage("index"):
             indexed = index(
@@ -81,6 +83,8 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
                 f"Labels: {labeled.frames:,} frames with {labeled.boxes:,} boxes of {len(labeled.categories)} classes "
                 f"({labeled.added:,} new, {labeled.replaced:,} replaced)"
             )
+        # Before hours of training, not after.
+        options.budget.frames(Pool.load(workspace).in_state("unlabeled").num_rows)
         detector, trained = _detector(workspace, options, report, progress)
         with report.stage("score"):
             scored = score(workspace, detector=detector, progress=progress)
@@ -96,16 +100,11 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
                 progress=progress,
             )
         report.skipped.extend(selected.skipped)
-        report.results["select"] = {
-            "run": selected.run,
-            "unlabeled": selected.unlabeled,
-            "wanted": selected.wanted,
-            "selected": len(selected.selection),
-        }
+        report.results["select"] = vars(selected.info) | {"selected": len(selected.selection)}
         dataset, problem = None, ""
         if options.fiftyone:
             with report.stage("fiftyone"):
-                dataset, problem = _dataset(lambda: browse(workspace, run=scored.run, progress=progress))
+                dataset, problem = _dataset(lambda: browse(workspace, progress=progress))
             report.results["fiftyone"] = vars(dataset) if dataset else {"problem": problem}
     finally:
         report.write(workspace)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curate.errors import CurateError, UsageError
 from curate.media.reread import write_all_full_size
@@ -15,23 +15,19 @@ from curate.selection.budget import Budget
 from curate.selection.candidates import Candidates, join
 from curate.selection.pick import by_coverage, by_utility
 from curate.selection.registry import DEFAULT_ACQUISITION, load_acquisition
-from curate.selection.write import write_selection
+from curate.selection.write import SelectionInfo, write_selection
 from curate.types import SelectedFrame, Skipped, Source, export_stem
 from curate.workspace import Workspace
 
-if TYPE_CHECKING:
-    import numpy as np
-
 DEFAULT_MIN_GAP_S = 1.0
+COLD_ACQUISITION = "k-center"
 
 
 @dataclass(frozen=True)
 class SelectResult:
-    """A selection: the run it came from, how many frames were asked for of how many, the frames, best first."""
+    """A selection: what made it, the frames, best first, and the sources that could not be read again."""
 
-    run: str
-    unlabeled: int
-    wanted: int
+    info: SelectionInfo
     selection: tuple[SelectedFrame, ...]
     skipped: tuple[Skipped, ...]
 
@@ -52,39 +48,52 @@ def select(
     `run` is a score run of the workspace (default: the newest). `acquisition` defaults to MIDL's image uncertainty, or
     to coverage of the feature space (k-center greedy) where the run is a cold start.
     """
-    import numpy as np
-
     if min_gap_s < 0:
         raise UsageError(f"--min-gap {min_gap_s}: give a number of seconds from 0")
+    check_acquisition(acquisition)
     scores = ScoreRun(workspace.scores / (run or newest_run(workspace)))
-    info = scores.info
-    pool = Pool.load(workspace)
-    unlabeled = pool.in_state("unlabeled")
-    wanted = budget.frames(unlabeled.num_rows)
-    columns = SCALAR_COLUMNS if info.kind == "detector" else ("embedding",)
-    candidates = join(unlabeled, scores.read(["frame_id", *columns]))
-    if len(candidates) < unlabeled.num_rows:
-        progress.say(f"{unlabeled.num_rows - len(candidates):,} frames have no score yet: run `curate score` for them")
-    rng = np.random.default_rng(seed)
-    if info.kind == "detector":
-        selection = _by_utility(candidates, acquisition or DEFAULT_ACQUISITION, wanted, min_gap_s, rng)
-    elif acquisition is None or acquisition == "random":
-        selection = _cold_start(candidates, acquisition, wanted, min_gap_s, rng)
-    else:
+    cold = scores.info.kind != "detector"
+    if cold and acquisition not in (None, COLD_ACQUISITION, "random"):
         raise UsageError(
             f"--acquisition {acquisition}: needs scores of a detector, and there are none yet; "
             "leave it out for a diverse first set, or give random"
         )
+    acquisition = acquisition or (COLD_ACQUISITION if cold else DEFAULT_ACQUISITION)
+    pool = Pool.load(workspace)
+    unlabeled = pool.in_state("unlabeled")
+    wanted = budget.frames(unlabeled.num_rows)
+    columns = ("embedding",) if cold else SCALAR_COLUMNS
+    candidates = join(unlabeled, scores.read(["frame_id", *columns]))
+    if len(candidates) < unlabeled.num_rows:
+        progress.say(f"{unlabeled.num_rows - len(candidates):,} frames have no score yet: run `curate score` for them")
+    skipped: dict[str, Skipped] = {}
+    while True:
+        readable = candidates.without_sources(skipped)
+        selection = _pick(readable, acquisition, cold=cold, wanted=wanted, min_gap_s=min_gap_s, seed=seed)
+        lost = _write_images(workspace, selection, pool.sources, progress) if images else {}
+        if not lost:
+            break
+        # A video that was moved or changed since it was read cannot be labelled: the budget goes to others.
+        skipped |= lost
+        progress.say(f"{len(lost)} sources cannot be read again; selecting from the others")
+    if not selection:
+        raise CurateError(_nothing_left(skipped))
     if len(selection) < wanted:
         progress.say(
             f"Selected {len(selection):,} of {wanted:,}: a gap of {min_gap_s:g} s within a video leaves no more; "
             "lower --min-gap for more"
         )
-    details = _details(candidates, columns) if info.kind == "detector" else {f.frame_id: {} for f in selection}
-    # The images come first: a selection.csv that is there is complete.
-    skipped = _write_images(workspace, selection, pool.sources, progress) if images else ()
-    write_selection(workspace.selection, selection, pool.sources, details)
-    return SelectResult(scores.directory.name, unlabeled.num_rows, wanted, tuple(selection), tuple(skipped))
+    details = {f.frame_id: {} for f in selection} if cold else _details(readable, columns)
+    info = SelectionInfo(scores.directory.name, acquisition, unlabeled.num_rows, wanted, min_gap_s, seed)
+    # The images came first: a selection.csv that is there is complete.
+    write_selection(workspace.selection, selection, pool.sources, details, info)
+    return SelectResult(info, tuple(selection), tuple(sorted(skipped.values(), key=lambda one: one.path)))
+
+
+def check_acquisition(name: str | None) -> None:
+    """UsageError that lists the choices where there is no acquisition function of that name."""
+    if name not in (None, COLD_ACQUISITION):
+        load_acquisition(str(name))
 
 
 def newest_run(workspace: Workspace) -> str:
@@ -95,41 +104,39 @@ def newest_run(workspace: Workspace) -> str:
     return parts[-1].parent.name
 
 
-def _by_utility(
-    candidates: Candidates, acquisition: str, wanted: int, min_gap_s: float, rng: "np.random.Generator"
+def _nothing_left(skipped: Mapping[str, Skipped]) -> str:
+    if not skipped:
+        return "no frame has a score yet; run `curate score PATHS --budget 5%` first"
+    first = next(iter(skipped.values()))
+    return f"no source of the unlabelled frames can be read again; the first is {first.path}: {first.reason}"
+
+
+def _pick(
+    candidates: Candidates, acquisition: str, *, cold: bool, wanted: int, min_gap_s: float, seed: int
 ) -> list[SelectedFrame]:
+    """The frames to label, best first, with their utility and the reason in words."""
     import numpy as np
 
+    rng = np.random.default_rng(seed)
+    places = candidates.frames["source"].to_pylist(), candidates.frames["timestamp_s"].to_pylist()
+    if acquisition == COLD_ACQUISITION:
+        picks = list(by_coverage(candidates.embeddings(), *places, budget=wanted, min_gap_s=min_gap_s, rng=rng))
+        reasons = [
+            f"cold start: distance {distance:.3f} from the nearest frame picked before"
+            if n
+            else "cold start: the most typical frame"
+            for n, (_, distance) in enumerate(picks)
+        ]
+        return _ranked(candidates, [i for i, _ in picks], [distance for _, distance in picks], None, reasons)
     utilities = load_acquisition(acquisition).utilities(candidates, rng=rng)
-    picked = by_utility(utilities, *_places(candidates), budget=wanted, min_gap_s=min_gap_s, rng=rng)
-    uncertainty = candidates.score("uncertainty")
+    picked = by_utility(utilities, *places, budget=wanted, min_gap_s=min_gap_s, rng=rng)
+    if cold:
+        return _ranked(candidates, picked, utilities[picked].tolist(), None, [acquisition] * len(picked))
     position = np.empty(len(candidates), dtype=np.int64)
     position[np.argsort(-utilities, kind="stable")] = np.arange(1, len(candidates) + 1)
     reasons = [f"{acquisition}: utility {position[i]:,} of {len(candidates):,}" for i in picked]
-    return _ranked(candidates, picked, utilities[picked].tolist(), uncertainty[picked].tolist(), reasons)
-
-
-def _cold_start(
-    candidates: Candidates, acquisition: str | None, wanted: int, min_gap_s: float, rng: "np.random.Generator"
-) -> list[SelectedFrame]:
-    if acquisition == "random":
-        utilities = load_acquisition("random").utilities(candidates, rng=rng)
-        picked = by_utility(utilities, *_places(candidates), budget=wanted, min_gap_s=min_gap_s, rng=rng)
-        return _ranked(candidates, picked, utilities[picked].tolist(), None, ["random"] * len(picked))
-    picks = list(
-        by_coverage(candidates.embeddings(), *_places(candidates), budget=wanted, min_gap_s=min_gap_s, rng=rng)
-    )
-    reasons = [
-        f"cold start: distance {distance:.3f} from the nearest frame picked before"
-        if n
-        else "cold start: the most typical frame"
-        for n, (_, distance) in enumerate(picks)
-    ]
-    return _ranked(candidates, [i for i, _ in picks], [distance for _, distance in picks], None, reasons)
-
-
-def _places(candidates: Candidates) -> tuple[list[str], list[float]]:
-    return candidates.frames["source"].to_pylist(), candidates.frames["timestamp_s"].to_pylist()
+    uncertainties = candidates.score("uncertainty")[picked].tolist()
+    return _ranked(candidates, picked, utilities[picked].tolist(), uncertainties, reasons)
 
 
 def _ranked(
@@ -159,8 +166,11 @@ def _details(candidates: Candidates, columns: Sequence[str]) -> dict[str, dict[s
 
 def _write_images(
     workspace: Workspace, selection: Sequence[SelectedFrame], sources: Mapping[str, Source], progress: Progress
-) -> list[Skipped]:
-    """Write the selected frames at full size; images of an earlier selection that are not in this one are removed."""
+) -> dict[str, Skipped]:
+    """Write the selected frames at full size and remove those of an earlier selection.
+
+    Returns the sources that could not be read again, by key.
+    """
     folder = workspace.selection / "images"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {folder / f"{export_stem(frame.frame_id)}.jpg": frame for frame in selection}
@@ -171,10 +181,11 @@ def _write_images(
         if not path.exists():
             by_source.setdefault(frame.source, {})[frame.frame_index] = path
     progress.start("Reading selected frames at full size", sum(map(len, by_source.values())), "frames")
-    skipped = []
+    lost = {}
     for written in write_all_full_size([(sources[source], frames) for source, frames in sorted(by_source.items())]):
+        original = written.source.path
         if written.reason:
-            skipped.append(Skipped(written.source.path, written.reason))
+            lost[written.source.source] = Skipped(original, written.reason.removeprefix(f"{original}: "))
         progress.advance(len(by_source[written.source.source]))
     progress.finish()
-    return sorted(skipped, key=lambda one: one.path)
+    return lost

@@ -79,7 +79,7 @@ def train(
             if report.step > 1:
                 progress.say(f"Training resumed after step {report.step - 1:,}")
             progress.start("Training", config.steps - report.step + 1, "steps")
-        losses = "  ".join(f"{key} {value:.3g}" for key, value in report.losses.items())
+        losses = "  ".join(f"{key} {value + 0.0:.3g}" for key, value in report.losses.items())
         progress.advance(1, detail=f"{report.stage}  {losses}")
 
     try:
@@ -97,6 +97,8 @@ def train(
         raise CurateError(f"training {name}: {error}") from error
     if started:
         progress.finish()
+    else:
+        progress.say(f"Detector: {name} was trained on the same labels and frames before")
     return TrainResult(name, len(training), len(held_out), len(paths), result.metrics)
 
 

@@ -1,5 +1,6 @@
 """What an acquisition function sees: the unlabelled, scored frames as columns of one length."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,14 @@ class Candidates:
 
     def __len__(self) -> int:
         return int(self.frames.num_rows)
+
+    def without_sources(self, sources: Collection[str]) -> "Candidates":
+        """Those that are of none of these sources."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        kept = pc.invert(pc.is_in(self.frames["source"], value_set=pa.array(sorted(sources), pa.string())))
+        return Candidates(self.frames.filter(kept), self.scores.filter(kept))
 
     def score(self, column: str) -> "npt.NDArray[np.float64]":
         """A scalar score column, (N,)."""

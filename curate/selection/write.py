@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,29 @@ from curate.types import SelectedFrame, Source
 COLUMNS = ("rank", "frame_id", "source", "frame_index", "timestamp_s", "uncertainty", "utility", "reason")
 
 
+@dataclass(frozen=True)
+class SelectionInfo:
+    """What made a selection: selection/run.json. `run` is the score run, `wanted` the budget in frames."""
+
+    run: str
+    acquisition: str
+    unlabeled: int
+    wanted: int
+    min_gap_s: float
+    seed: int
+
+
 def write_selection(
     folder: Path,
     selection: Sequence[SelectedFrame],
     sources: Mapping[str, Source],
     details: Mapping[str, Mapping[str, Any]],
+    info: SelectionInfo,
 ) -> None:
-    """Write selection.csv and selection.jsonl. `details` are further values of a frame, by frame_id, for the latter."""
+    """Write selection.csv, selection.jsonl and run.json.
+
+    `details` are further values of a frame, by frame_id, for selection.jsonl.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -33,7 +49,19 @@ def write_selection(
         provenance = {"path": source.path, "sha256": source.sha256}
         lines.append(json.dumps(row | provenance | {k: _number(v) for k, v in details[frame.frame_id].items()}))
     atomic_replace(folder / "selection.jsonl", "".join(line + "\n" for line in lines).encode())
+    atomic_replace(folder / "run.json", (json.dumps(asdict(info), indent=2) + "\n").encode())
     atomic_replace(folder / "selection.csv", text.getvalue().encode())
+
+
+def read_info(folder: Path) -> SelectionInfo:
+    """What made the selection; CurateError where there is none or its run.json is damaged."""
+    path = folder / "run.json"
+    try:
+        return SelectionInfo(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise CurateError(f"{path}: no selection yet; run `curate score PATHS --budget 5%` first") from error
+    except (TypeError, ValueError) as error:
+        raise CurateError(f"{path}: damaged ({error}); run `curate select` to write it anew") from error
 
 
 def read_selection(folder: Path) -> list[SelectedFrame]:

@@ -125,6 +125,16 @@ def test_missing_label_file_unknown_detector_and_unknown_acquisition(example: Ex
     assert "retinanet" in line
 
 
+def test_what_cannot_be_selected_is_refused_before_training(example: Example, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(example.workspace, workspace)
+    arguments = ("score", example.videos, *COLD, "--labels", example.labels, "-w", workspace)
+    assert "magic" in one_line(curate(*arguments, "--acquisition", "magic", code=2))
+    done = curate(*arguments, "--budget", 41, code=1)
+    assert "40 unlabelled frames" in done.stderr
+    assert not list((workspace / "detectors").glob("*"))
+
+
 def test_no_workspace_no_labels_no_classes(example: Example, tmp_path: Path) -> None:
     for command in ("train", "select", "browse", "export"):
         assert "no workspace there" in one_line(curate(command, "-w", tmp_path / "w", code=1))

@@ -1,31 +1,14 @@
 """The main job from the command line: cold start, labels, training, ranking, export; twice the same."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from commands import curate, selection
+from commands import curate, rows, selection
 from example import COLD, TRAIN, Example
 from PIL import Image
-
-
-@pytest.fixture(scope="module")
-def ranked(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the workspace after the second cycle."""
-    workspace = tmp_path_factory.mktemp("ranked") / "w"
-    shutil.copytree(example.workspace, workspace)
-    arguments = (example.videos, "--budget", "10%", *COLD, *TRAIN, "--labels", example.labels, "-w", workspace)
-    done = curate("score", *arguments)
-    assert "Held-out labels" in done.stdout
-    assert "Selected 4 frames: 10% of 40 unlabelled candidates" in done.stdout
-    return workspace
-
-
-def rows(workspace: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(selection(workspace).decode().splitlines()))
 
 
 def report(workspace: Path) -> dict:
@@ -68,6 +51,11 @@ def test_second_run_decodes_nothing_and_new_files_are_added(example: Example, tm
     assert all(path.stat().st_mtime_ns == mtime for path, mtime in cached.items())
 
 
+def test_the_second_cycle_says_how_good_the_detector_is_and_what_the_budget_is(second_cycle: str) -> None:
+    assert "Held-out labels" in second_cycle
+    assert "Selected 4 frames: 10% of 40 unlabelled candidates" in second_cycle
+
+
 def test_ranking_comes_from_the_detector_trained_on_the_labels(example: Example, ranked: Path) -> None:
     picked = rows(ranked)
     uncertainties = [float(row["uncertainty"]) for row in picked]
@@ -97,6 +85,9 @@ def test_another_run_uses_the_detector_that_is_there(example: Example, ranked: P
     done = curate("score", example.videos, "--budget", "10%", *COLD, "-w", ranked)
     assert "trained on these labels before" in done.stdout
     assert selection(ranked) == before
+    done = curate("score", example.videos, "--budget", "10%", *COLD, *TRAIN, "-w", ranked)
+    assert "trained on the same labels and frames before" in done.stdout
+    assert selection(ranked) == before
 
 
 def test_same_inputs_labels_and_seed_give_the_same_bytes(example: Example, ranked: Path, tmp_path: Path) -> None:
@@ -123,6 +114,25 @@ def test_select_again_with_other_options(example: Example, ranked: Path, tmp_pat
             first = selection(workspace)
     assert selection(workspace) != first
     assert len(list((workspace / "selection" / "images").iterdir())) == 9
+
+
+def test_a_video_that_is_gone_gives_its_place_to_others(example: Example, tmp_path: Path) -> None:
+    videos, workspace = tmp_path / "videos", tmp_path / "w"
+    shutil.copytree(example.videos, videos)
+    arguments = ("--budget", 10, *COLD, "-w", workspace)
+    curate("score", videos, *arguments)
+    gone = rows(workspace)[0]["source"]
+    shutil.rmtree(workspace / "selection")
+    (videos / f"{gone.rpartition('-')[0]}.mp4").unlink()
+    done = curate("select", "--budget", 10, "--min-gap", "0s", "--no-fiftyone", "-w", workspace, code=3)
+    assert "the original cannot be read" in done.stderr
+    picked = rows(workspace)
+    assert len(picked) == 10
+    assert gone not in {row["source"] for row in picked}
+    assert len(list((workspace / "selection" / "images").iterdir())) == 10
+    curate("export", "--classes", "zero", "-w", workspace)
+    manifest = json.loads((workspace / "exports" / "coco" / "manifest.json").read_text())
+    assert (manifest["run_id"], manifest["seed"]) == ("cold-start", 0)
 
 
 def test_labels_of_frames_that_are_no_candidates_are_added_to_the_cache(example: Example, tmp_path: Path) -> None:

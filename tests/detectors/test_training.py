@@ -223,10 +223,25 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
 def test_a_resume_file_of_another_config_is_not_used(
     tmp_path: Path, images: list[LabeledImage], pool: list[Path]
 ) -> None:
-    torch.save({"fingerprint": "other", "step": 3}, tmp_path / "resume.pt")
-    assert len(go(tmp_path, images, pool, steps=4)) == 4
-    (tmp_path / "resume.pt").write_bytes(b"half a file")
-    assert len(go(tmp_path, images, pool, steps=4)) == 4
+    for name in ("other", "damaged"):
+        (tmp_path / name).mkdir()
+    torch.save({"fingerprint": "other", "step": 3}, tmp_path / "other/resume.pt")
+    (tmp_path / "damaged/resume.pt").write_bytes(b"half a file")
+    assert len(go(tmp_path / "other", images, pool, steps=4)) == 4
+    assert len(go(tmp_path / "damaged", images, pool, steps=4)) == 4
+
+
+def test_a_complete_run_is_repeated_only_where_something_changed(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path]
+) -> None:
+    assert len(go(tmp_path, images, pool, steps=2)) == 2
+    written = (tmp_path / "metrics.json").read_bytes()
+    assert go(tmp_path, images, pool, steps=2) == []
+    assert (tmp_path / "metrics.json").read_bytes() == written
+    assert len(go(tmp_path, images, pool[:-1], steps=2)) == 2
+    assert len(go(tmp_path, images[:-1], pool[:-1], steps=2)) == 2
+    (tmp_path / "weights.safetensors").unlink()
+    assert len(go(tmp_path, images[:-1], pool[:-1], steps=2)) == 2
 
 
 def test_ddp_trains_on_two_processes(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:

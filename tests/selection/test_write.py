@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from curate.errors import CurateError
-from curate.selection.write import read_selection, write_selection
+from curate.selection.write import SelectionInfo, read_info, read_selection, write_selection
 from curate.types import SelectedFrame, Source
 
 SOURCE = Source("a-00000000", "/videos/a.mp4", "0" * 64, 1, 1, "video")
@@ -12,7 +12,10 @@ FRAME = SelectedFrame(1, "a-00000000:00000015", SOURCE.source, 15, 0.5, 0.123456
 
 def test_round_trip_and_exact_text(tmp_path: Path) -> None:
     cold = SelectedFrame(2, "a-00000000:00000000", SOURCE.source, 0, 0.0, None, 1.5, 'says "cold", start')
-    write_selection(tmp_path, [FRAME, cold], {SOURCE.source: SOURCE}, {FRAME.frame_id: {"max": 1.0}, cold.frame_id: {}})
+    info = SelectionInfo("cold-start", "k-center", 9, 2, 1.0, 3)
+    details: dict[str, dict[str, float]] = {FRAME.frame_id: {"max": 1.0}, cold.frame_id: {}}
+    write_selection(tmp_path, [FRAME, cold], {SOURCE.source: SOURCE}, details, info)
+    assert read_info(tmp_path) == info
     assert (tmp_path / "selection.csv").read_text() == (
         "rank,frame_id,source,frame_index,timestamp_s,uncertainty,utility,reason\n"
         "1,a-00000000:00000015,a-00000000,15,0.5,0.123457,0.25,midl: utility 1 of 9\n"
@@ -29,6 +32,11 @@ def test_round_trip_and_exact_text(tmp_path: Path) -> None:
 def test_no_selection_and_damaged_selection(tmp_path: Path) -> None:
     with pytest.raises(CurateError, match="no selection yet"):
         read_selection(tmp_path)
+    with pytest.raises(CurateError, match="no selection yet"):
+        read_info(tmp_path)
+    (tmp_path / "run.json").write_text('{"run": "x"}')
+    with pytest.raises(CurateError, match="damaged"):
+        read_info(tmp_path)
     (tmp_path / "selection.csv").write_text("rank,frame_id\n1,x\n")
     with pytest.raises(CurateError, match="not a selection"):
         read_selection(tmp_path)
