@@ -92,7 +92,7 @@ def exit_with_skipped(skipped: Sequence[Skipped], report: str) -> None:
         return
     typer.echo(f"Skipped: {len(skipped)} inputs could not be read to their end (all are named in {report}):", err=True)
     for one in skipped[:_SKIPPED_SHOWN]:
-        kept = f" ({one.kept_frames:,} frames before that are used)" if one.kept_frames else ""
+        kept = f" (used: the {one.kept_frames:,} frames that were read)" if one.kept_frames else ""
         typer.echo(f"  {one.path}: {one.reason}{kept}", err=True)
     if len(skipped) > _SKIPPED_SHOWN:
         typer.echo(f"  and {len(skipped) - _SKIPPED_SHOWN} more", err=True)

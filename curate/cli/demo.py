@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from curate.pipeline.demo import STEPS
+
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Where to put the videos and the workspace.")] = Path("demo"),
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = STEPS,
     fiftyone: Annotated[bool, typer.Option("--fiftyone/--no-fiftyone", help="Write the FiftyOne dataset.")] = True,
 ) -> None:
     """Make a few short labelled videos and run two cycles on them: cold start, then training and ranked selection.
@@ -25,6 +28,7 @@ def demo(
     with console_progress() as progress:
         result = run_demo(
             folder,
+            steps=steps,
             fiftyone=fiftyone,
             progress=progress,
             heading=lambda text: progress.say(f"\n{text}"),

@@ -25,12 +25,11 @@ STEPS = 240
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where the demo put things, and what each cycle selected."""
+    """Where the demo put things, and what the second cycle selected."""
 
     videos: Path
     labels: Path
     workspace: Path
-    cold_start: RunResult
     ranked: RunResult
     exported: "ExportResult"
 
@@ -43,19 +42,22 @@ def demo(
     progress: Progress = SILENT,
     heading: Callable[[str], None] = lambda text: None,
 ) -> DemoResult:
-    """Make the videos under `folder` and run two cycles: a cold start, then MIDL with labels for what it selected."""
+    """Make the videos under `folder` and run two cycles: a cold start, then MIDL with labels for what it selected.
+
+    A demo that was killed goes on where it stopped; one that is done does nothing anew.
+    """
     from detectors.config import TrainConfig
 
     heading("1. Make labelled videos: handwritten digits over photographs")
     videos, truth = make_videos(folder)
     workspace = Workspace.create(folder / "workspace", imgsz=320)
-    heading("2. Cold start: a diverse first set to label")
+    labels = folder / "labels.json"
     with workspace.lock():
-        first = RunOptions([str(videos)], FIRST_BUDGET, sampling=SAMPLING, min_gap_s=0, fiftyone=False)
-        cold_start = run(workspace, first, Report("demo", {}), progress=progress)
-        labels = folder / "labels.json"
-        pairs = [(frame.source.rpartition("-")[0], frame.frame_index) for frame in cold_start.selection.selection]
-        cut_labels(truth, labels, pairs)
+        if not labels.exists():
+            heading("2. Cold start: a diverse first set to label")
+            first = RunOptions([str(videos)], FIRST_BUDGET, sampling=SAMPLING, min_gap_s=0, fiftyone=False)
+            selection = run(workspace, first, Report("demo", {}), progress=progress).selection.selection
+            cut_labels(truth, labels, [(frame.source.rpartition("-")[0], frame.frame_index) for frame in selection])
         heading("3. Its labels come back: train a MIDL detector, score every other frame, select, show in FiftyOne")
         second = RunOptions(
             [str(videos)],
@@ -69,4 +71,4 @@ def demo(
         ranked = run(workspace, second, Report("demo", {}), progress=progress)
         heading("4. Export the selection for a labelling vendor")
         exported = export(workspace)
-    return DemoResult(videos, labels, workspace.root, cold_start, ranked, exported)
+    return DemoResult(videos, labels, workspace.root, ranked, exported)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.browse.database import connect
+from curate.errors import CurateError
 from curate.report import versions
 
 
@@ -18,6 +19,10 @@ class Check:
     ok: bool
     found: str
     needed: bool
+
+
+class _Missing(Exception):  # noqa: N818
+    """A part that does not do what it should, in words."""
 
 
 def check() -> list[Check]:
@@ -39,6 +44,8 @@ def _try(name: str, needed: bool, use: Callable[[], str]) -> Check:
     """A check fails on whatever the part raises: the point is to say so rather than to stop."""
     try:
         return Check(name, True, use(), needed)
+    except (_Missing, CurateError) as error:
+        return Check(name, False, str(error), needed)
     except Exception as error:
         return Check(name, False, f"{type(error).__name__}: {error}", needed)
 
@@ -58,7 +65,7 @@ def _pyav(video: Path) -> str:
     with av.open(video) as container:
         frames = sum(1 for _ in container.decode(video=0))
     if frames != 3:
-        raise RuntimeError(f"wrote 3 frames and read {frames}")
+        raise _Missing(f"wrote 3 frames and read {frames}")
     return "encodes and decodes H.264"
 
 
@@ -67,7 +74,7 @@ def _decord(video: Path) -> str:
 
     frames = len(decord.VideoReader(str(video)))
     if frames != 3:
-        raise RuntimeError(f"read {frames} of 3 frames; videos are read with PyAV instead")
+        raise _Missing(f"read {frames} of 3 frames; videos are read with PyAV instead")
     return "decodes H.264"
 
 
@@ -86,6 +93,6 @@ def _gpu() -> str:
     import torch
 
     if not torch.cuda.is_available():
-        raise RuntimeError("no CUDA device; training and scoring run on the CPU")
+        raise _Missing("no CUDA device; training and scoring run on the CPU")
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return ", ".join(names)

@@ -19,7 +19,7 @@ _SAVE_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class IndexResult:
-    """What a run of `index` found and added."""
+    """What a run of `index` found and added. `sources` could be read, `read` is how many files were opened for it."""
 
     sources: int
     read: int
@@ -57,7 +57,7 @@ def index(
     by_path = pool.by_path()
     found = [by_path[str(path)] for path in files]
     return IndexResult(
-        sources=len(files),
+        sources=sum(source.status != "broken" or source.frames > 0 for source in found),
         read=len(jobs),
         new_frames=pool.frames.num_rows - before,
         unlabeled=pool.count("unlabeled"),

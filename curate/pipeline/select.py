@@ -180,6 +180,8 @@ def _write_images(
     for path, frame in wanted.items():
         if not path.exists():
             by_source.setdefault(frame.source, {})[frame.frame_index] = path
+    if not by_source:
+        return {}
     progress.start("Reading selected frames at full size", sum(map(len, by_source.values())), "frames")
     lost = {}
     for written in write_all_full_size([(sources[source], frames) for source, frames in sorted(by_source.items())]):
