@@ -1,6 +1,7 @@
 """`curate probe`: what is in these files, and how they would be decoded."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -52,7 +53,7 @@ def probe(
         raise typer.Exit(3)
 
 
-def _print_table(rows: list[tuple[str, ...]]) -> None:
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
