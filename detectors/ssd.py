@@ -3,8 +3,9 @@
 Every image is resized to a square of 300 pixels, as in the paper, whatever its shape: here, from the real image inside
 the padding, so that batches look as they do for the other detectors. Default boxes are those of the square stretched
 back over the image. The box coder and IoU do not change when an axis is scaled, so matching and losses are those in the
-square, while priors and boxes are in pixels of the batch like any detector's. No default box has its centre in the
-padding, and an image's score cannot depend on the batch.
+square, while priors and boxes are in pixels of the batch like any detector's. The padding is cut off before the
+network, so that a score cannot depend on the batch and every default box is valid; SSD's own grids reach up to 4 pixels
+of the square beyond it.
 """
 
 from __future__ import annotations
