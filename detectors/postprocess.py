@@ -1,4 +1,4 @@
-"""From the deltas of instances to the boxes found: what every detector with one box an instance shares."""
+"""From instances to detections: decode, drop what scores low or overlaps, clip to the real image."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from detectors.model import Detections, Instances
 _NMS_CANDIDATES = 1000
 
 
-def find_boxes(
+def detections(
     instances: Instances,
-    sizes_hw: Tensor,
     box_coder: BoxCoder,
+    sizes_hw: Tensor,
     *,
     score_threshold: float,
     iou_threshold: float,
     max_boxes: int,
 ) -> list[Detections]:
-    """Decode boxes, drop low scores and overlaps (of one class), clip to the real images."""
+    """Return the detections of each image, best first. sizes_hw: (B, 2), the real images in the padding."""
     scores = instances.scores() * instances.valid.unsqueeze(-1)  # (B, N, C)
-    num_classes = scores.shape[2]
+    num_classes = scores.shape[-1]
     found = []
     for i, size in enumerate(sizes_hw.tolist()):
         flat = scores[i].flatten()  # (N * C,)

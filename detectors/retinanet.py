@@ -16,7 +16,7 @@ from detectors.backbones import LEVEL_STRIDES, PyramidBackbone, build_trunk
 from detectors.config import MidlConfig
 from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
-from detectors.postprocess import find_boxes
+from detectors.postprocess import detections
 
 # Nine anchors a location as in the paper. They start at twice the stride, not four times: 16 to 406 px fits frames of
 # 300 px; of the usual 32 to 813, most of P7 is larger than the frame.
@@ -128,10 +128,10 @@ class RetinaNet(MidlDetector):
         self, instances: Instances, sizes_hw: Tensor, *, score_threshold: float, iou_threshold: float, max_boxes: int
     ) -> list[Detections]:
         """See MidlDetector."""
-        return find_boxes(
+        return detections(
             instances,
-            sizes_hw,
             self.box_coder,
+            sizes_hw,
             score_threshold=score_threshold,
             iou_threshold=iou_threshold,
             max_boxes=max_boxes,

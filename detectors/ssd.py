@@ -22,7 +22,7 @@ from torchvision.ops import box_convert, box_iou
 
 from detectors.config import MidlConfig
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
-from detectors.postprocess import find_boxes
+from detectors.postprocess import detections
 from detectors.ssd_levels import build_levels
 
 SIDE = 300
@@ -131,10 +131,10 @@ class Ssd300(MidlDetector):
         self, instances: Instances, sizes_hw: Tensor, *, score_threshold: float, iou_threshold: float, max_boxes: int
     ) -> list[Detections]:
         """See MidlDetector."""
-        return find_boxes(
+        return detections(
             instances,
-            sizes_hw,
             self.box_coder,
+            sizes_hw,
             score_threshold=score_threshold,
             iou_threshold=iou_threshold,
             max_boxes=max_boxes,
