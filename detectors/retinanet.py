@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, sigmoid_focal_loss
+from torchvision.ops import box_iou, sigmoid_focal_loss
 
 from detectors.backbones import LEVEL_STRIDES, PyramidBackbone, build_trunk
 from detectors.config import MidlConfig
 from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
+from detectors.postprocess import detections
 
 # Nine anchors a location as in the paper. They start at twice the stride, not four times: 16 to 406 px fits frames of
 # 300 px; of the usual 32 to 813, most of P7 is larger than the frame.
@@ -24,7 +25,6 @@ _SCALES = tuple(2 ** (i / 3) for i in range(3))
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _ANCHORS = len(_SCALES) * len(_ASPECT_RATIOS)
 _SMOOTH_L1_BETA = 1 / 9
-_NMS_CANDIDATES = 1000
 
 
 @dataclass(frozen=True)
@@ -128,20 +128,14 @@ class RetinaNet(MidlDetector):
         self, instances: Instances, sizes_hw: Tensor, *, score_threshold: float, iou_threshold: float, max_boxes: int
     ) -> list[Detections]:
         """See MidlDetector."""
-        scores = instances.scores() * instances.valid.unsqueeze(-1)  # (B, N, C)
-        found = []
-        for i, size in enumerate(sizes_hw.tolist()):
-            flat = scores[i].flatten()  # (N * C,)
-            top, order = flat.topk(min(_NMS_CANDIDATES, len(flat)))
-            order = order[top > score_threshold]
-            rows, labels = order // self.num_classes, order % self.num_classes
-            boxes = self.box_coder.decode_single(instances.box_deltas[i][rows].float(), instances.priors[i][rows])
-            boxes = clip_boxes_to_image(boxes, (int(size[0]), int(size[1])))
-            solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)  # clipping may leave nothing of a box
-            boxes, rows, labels, kept = boxes[solid], rows[solid], labels[solid], flat[order][solid]
-            keep = batched_nms(boxes, kept, labels, iou_threshold)[:max_boxes]
-            found.append(Detections(boxes[keep], labels[keep], kept[keep], rows[keep]))
-        return found
+        return detections(
+            instances,
+            self.box_coder,
+            sizes_hw,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_boxes=max_boxes,
+        )
 
     def modules_by_role(self) -> dict[ParameterRole, list[nn.Module]]:
         """See MidlDetector."""
