@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from detectors.model import MidlDetector
 
 # name -> module with `build(*, num_classes, backbone, weights, midl)`; a new detector is one new file and one line here
-_DETECTORS: Final[dict[str, str]] = {"retinanet": "detectors.retinanet"}
+_DETECTORS: Final[dict[str, str]] = {
+    "retinanet": "detectors.retinanet",
+    "mask-rcnn": "detectors.mask_rcnn",
+}
 
 # name -> where its weights can come from, besides a file and "none"
 _BACKBONES: Final[dict[str, tuple[str, ...]]] = {

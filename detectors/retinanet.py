@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, sigmoid_focal_loss
+from torchvision.ops import box_iou, sigmoid_focal_loss
 
+from detectors.anchors import pyramid_anchors
 from detectors.backbones import LEVEL_STRIDES, PyramidBackbone, build_trunk
 from detectors.config import MidlConfig
 from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
+from detectors.postprocess import detections
 
 # Nine anchors a location as in the paper. They start at twice the stride, not four times: 16 to 406 px fits frames of
 # 300 px; of the usual 32 to 813, most of P7 is larger than the frame.
@@ -24,7 +26,6 @@ _SCALES = tuple(2 ** (i / 3) for i in range(3))
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _ANCHORS = len(_SCALES) * len(_ASPECT_RATIOS)
 _SMOOTH_L1_BETA = 1 / 9
-_NMS_CANDIDATES = 1000
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class RetinaNet(MidlDetector):
     def instances(self, features: list[Tensor], sizes_hw: Tensor) -> Instances:
         """See MidlDetector."""
         zc, zo = self.mil(features)
-        anchors = self.anchors(features)  # (N, 4)
+        anchors = pyramid_anchors(self.anchor_generator, features)  # (N, 4)
         centres = (anchors[:, :2] + anchors[:, 2:]) / 2  # (N, 2) x, y
         # Anchors out in the padding would share in the softmax of Eq. 11 and make a score depend on the batch.
         valid = (centres[None] < sizes_hw.flip(1)[:, None]).all(dim=2)  # (B, N)
@@ -83,19 +84,6 @@ class RetinaNet(MidlDetector):
             priors=anchors.expand(len(sizes_hw), -1, -1),
             valid=valid,
         )
-
-    def anchors(self, features: list[Tensor]) -> Tensor:
-        """Anchors of all levels, (N, 4) xyxy in pixels, centred in their cells.
-
-        The strides are exact at every image size; AnchorGenerator.forward derives them by division, which shifts P6
-        and P7.
-        """
-        device = features[0].device
-        self.anchor_generator.set_cell_anchors(torch.float32, device)
-        grids = [list(level.shape[-2:]) for level in features]
-        strides = [[torch.tensor(s, device=device)] * 2 for s in LEVEL_STRIDES]
-        levels = self.anchor_generator.grid_anchors(grids, strides)
-        return torch.cat([level + stride / 2 for level, stride in zip(levels, LEVEL_STRIDES, strict=True)])
 
     def detection_loss(self, instances: Instances, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Focal losses of f1 and f2, smooth L1 of the boxes (Eq. 1): per image over its positives, mean over images."""
@@ -128,20 +116,14 @@ class RetinaNet(MidlDetector):
         self, instances: Instances, sizes_hw: Tensor, *, score_threshold: float, iou_threshold: float, max_boxes: int
     ) -> list[Detections]:
         """See MidlDetector."""
-        scores = instances.scores() * instances.valid.unsqueeze(-1)  # (B, N, C)
-        found = []
-        for i, size in enumerate(sizes_hw.tolist()):
-            flat = scores[i].flatten()  # (N * C,)
-            top, order = flat.topk(min(_NMS_CANDIDATES, len(flat)))
-            order = order[top > score_threshold]
-            rows, labels = order // self.num_classes, order % self.num_classes
-            boxes = self.box_coder.decode_single(instances.box_deltas[i][rows].float(), instances.priors[i][rows])
-            boxes = clip_boxes_to_image(boxes, (int(size[0]), int(size[1])))
-            solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)  # clipping may leave nothing of a box
-            boxes, rows, labels, kept = boxes[solid], rows[solid], labels[solid], flat[order][solid]
-            keep = batched_nms(boxes, kept, labels, iou_threshold)[:max_boxes]
-            found.append(Detections(boxes[keep], labels[keep], kept[keep], rows[keep]))
-        return found
+        return detections(
+            instances,
+            self.box_coder,
+            sizes_hw,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_boxes=max_boxes,
+        )
 
     def modules_by_role(self) -> dict[ParameterRole, list[nn.Module]]:
         """See MidlDetector."""

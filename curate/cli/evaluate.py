@@ -17,7 +17,7 @@ def evaluate(
     per_class: Annotated[bool, typer.Option("--per-class", help="Also the AP of each class.")] = False,
     workspace: opt.WorkspaceOption = opt.WORKSPACE,
 ) -> None:
-    """Measure AP, AP50 and AP75 of a trained detector on labelled images, as COCO does.
+    """Measure AP, AP50 and AP75 of a trained detector on labelled images, as COCO does, and of its masks.
 
     Example:
 
@@ -32,6 +32,8 @@ def evaluate(
         f"{result.detector} on {result.images:,} images: "
         f"AP {metrics['AP']:.3f}, AP50 {metrics['AP50']:.3f}, AP75 {metrics['AP75']:.3f}"
     )
+    if metrics["mask_AP"] is not None:
+        typer.echo(f"masks: AP {metrics['mask_AP']:.3f}, AP50 {metrics['mask_AP50']:.3f}")
     if per_class:
         for name, ap in metrics["AP_per_class"].items():
             typer.echo(f"  {name:24} {'-' if ap is None else f'{ap:.3f}'}")
