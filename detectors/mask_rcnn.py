@@ -26,18 +26,24 @@ _POSITIVE_SHARE = 0.25
 
 @dataclass(frozen=True)
 class HeadSize:
-    """Size of FPN and heads. proposals: instances an image; sampled: those of them that the box losses use."""
+    """Size of FPN and heads.
+
+    proposals: instances an image. sampled: those of them that the box losses use. pool_samples: points a pooled cell is
+    the mean of, in each direction.
+    """
 
     channels: int
     width: int
     mask_depth: int
     proposals: int
     sampled: int
+    pool_samples: int
 
 
-# The light head trains on two CPU cores; the other is that of He et al.
-LIGHT = HeadSize(channels=64, width=256, mask_depth=2, proposals=300, sampled=128)
-FULL = HeadSize(channels=256, width=1024, mask_depth=4, proposals=1000, sampled=512)
+# The light head trains on two CPU cores, where pooling with its gradient is half of a step at two samples; the other
+# head is that of He et al.
+LIGHT = HeadSize(channels=64, width=256, mask_depth=2, proposals=300, sampled=128, pool_samples=1)
+FULL = HeadSize(channels=256, width=1024, mask_depth=4, proposals=1000, sampled=512, pool_samples=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +89,7 @@ class MaskRcnn(MidlDetector):
         super().__init__(num_classes, midl, mean=trunk.mean, std=trunk.std)
         self.backbone = PyramidBackbone(trunk, size.channels)
         self.rpn = ProposalNetwork(size.channels, proposals=size.proposals)
-        self.box_features = BoxFeatures(size.channels, size.width)
+        self.box_features = BoxFeatures(size.channels, size.width, samples=size.pool_samples)
         self.f1, self.f2 = (RoiHead(size.width, columns=num_classes + 1) for _ in range(2))
         self.regressor = RoiHead(size.width, columns=4)
         self.mil = RoiMilHead(size.width, num_classes=num_classes)

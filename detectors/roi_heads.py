@@ -23,12 +23,12 @@ _MASK_CELLS = 14
 
 
 class RoiPool(nn.Module):
-    """RoIAlign over the pyramid: (R, channels, cells, cells)."""
+    """RoIAlign over the pyramid: (R, channels, cells, cells), each cell the mean of samples x samples points."""
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self, cells: int, *, samples: int) -> None:
         super().__init__()
         self._names = [str(i) for i in range(_POOLED_LEVELS)]
-        self.align = MultiScaleRoIAlign(self._names, output_size=cells, sampling_ratio=2)
+        self.align = MultiScaleRoIAlign(self._names, output_size=cells, sampling_ratio=samples)
 
     def forward(self, levels: Sequence[Tensor], boxes: list[Tensor]) -> Tensor:
         """Pool the features under the boxes."""
@@ -41,9 +41,9 @@ class RoiPool(nn.Module):
 class BoxFeatures(nn.Module):
     """What all box heads read: pooled features and one shared linear layer."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, *, samples: int) -> None:
         super().__init__()
-        self.pool = RoiPool(_BOX_CELLS)
+        self.pool = RoiPool(_BOX_CELLS, samples=samples)
         self.project = nn.Linear(channels * _BOX_CELLS**2, width)
 
     def forward(self, levels: Sequence[Tensor], boxes: list[Tensor]) -> Tensor:
@@ -94,7 +94,7 @@ class MaskHead(nn.Module):
 
     def __init__(self, channels: int, *, depth: int, num_classes: int) -> None:
         super().__init__()
-        self.pool = RoiPool(_MASK_CELLS)
+        self.pool = RoiPool(_MASK_CELLS, samples=2)
         self.tower = MaskRCNNHeads(channels, (channels,) * depth, dilation=1)
         self.predict = MaskRCNNPredictor(channels, channels, num_classes)
 

@@ -1,4 +1,4 @@
-"""Trains in a process of its own, for a test to kill. Arguments: images folder, output folder, detector."""
+"""Trains in a process of its own, for a test to kill. Arguments: images folder, output folder."""
 
 import sys
 from pathlib import Path
@@ -11,11 +11,11 @@ from detectors.config import TrainConfig
 from detectors.training import train
 
 
-def main(folder: Path, output: Path, detector: str) -> int:
+def main(folder: Path, output: Path) -> int:
     torch.set_num_threads(1)
     folder.mkdir(exist_ok=True)
     images = write_images(folder, 6, size_wh=(64, 64), rng=np.random.default_rng(1))
-    config = TrainConfig(detector=detector, weights="none", steps=13, batch_size=2, warmup_steps=3, checkpoint_every=3)
+    config = TrainConfig(weights="none", steps=13, batch_size=2, warmup_steps=3, checkpoint_every=3)
     result = train(
         config,
         categories=CATEGORIES,
@@ -30,4 +30,4 @@ def main(folder: Path, output: Path, detector: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

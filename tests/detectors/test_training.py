@@ -187,7 +187,7 @@ def test_the_log_says_when_maximizing_does_not_raise_the_discrepancy() -> None:
 
 def worker(folder: Path, output: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
-    command = [sys.executable, str(HERE / "resume_worker.py"), str(folder), str(output), "retinanet"]
+    command = [sys.executable, str(HERE / "resume_worker.py"), str(folder), str(output)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
