@@ -13,7 +13,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from detectors.masks import Segmentation, decode_mask
+from detectors.masks import Segmentation, draw_masks
 from detectors.model import Target
 
 # Streams keep draws for different purposes apart.
@@ -189,24 +189,10 @@ def load_sample(
     kept = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_BOX_SIDE).all(dim=1)
     bitmaps = None
     if masks:
-        drawn = _bitmaps(item, kept.tolist(), size_wh=(width, height), file_wh=_unscaled(image, scale))
-        bitmaps = drawn.flip(2) if flip else drawn
+        segmentations = item.masks or (None,) * len(item.labels)
+        drawn = draw_masks(segmentations, name=item.name, file_wh=_unscaled(image, scale), size_wh=(width, height))
+        bitmaps = drawn[kept].flip(2) if flip else drawn[kept]
     return Sample(image, scale, Target(boxes[kept], torch.from_numpy(item.labels)[kept], bitmaps), item.name)
-
-
-def _bitmaps(item: LabeledImage, kept: Sequence[bool], *, size_wh: tuple[int, int], file_wh: tuple[int, int]) -> Tensor:
-    """Draw the masks of the kept objects, (n, H, W) bool; one without a mask stays empty."""
-    chosen = [i for i, keep in enumerate(kept) if keep]
-    bitmaps = torch.zeros((len(chosen), size_wh[1], size_wh[0]), dtype=torch.bool)
-    for bitmap, place in zip(bitmaps, chosen, strict=True):
-        segmentation = item.masks[place] if item.masks is not None else None
-        if segmentation is None:
-            continue
-        try:
-            bitmap.copy_(torch.from_numpy(decode_mask(segmentation, file_wh=file_wh, size_wh=size_wh)))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{item.name}: mask of object {place}: {error}") from error
-    return bitmaps
 
 
 def collate(samples: Sequence[Sample], *, divisor: int) -> Batch:

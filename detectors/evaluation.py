@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 from detectors.checkpoint import LoadedDetector
 from detectors.data import LabeledImage, file_size_wh, load_sample
 from detectors.inference import ImageScore, Scorer
-from detectors.masks import Segmentation, decode_mask
+from detectors.masks import Segmentation, draw_masks
 
 # An anchor with this IoU to a box is on an object (paper Fig. 9).
 _ON_OBJECT_IOU = 0.5
@@ -81,10 +81,10 @@ def _mask_precision(scores: Sequence[ImageScore], images: Sequence[LabeledImage]
         masks = image.masks or (None,) * len(image.labels)
         truth = [_rectangle(b) if m is None else m for m, b in zip(masks, image.boxes_xyxy, strict=True)]
         crowds = torch.tensor([int(mask is None) for mask in masks], dtype=torch.int64)
-        predicted = {"masks": _bitmaps(score.masks or (), size_wh), "scores": _tensor(score.scores)}
+        found, drawn = (draw_masks(m, name=image.name, file_wh=size_wh) for m in (score.masks or (), truth))
         metric.update(
-            [predicted | {"labels": _tensor(score.labels)}],
-            [{"masks": _bitmaps(truth, size_wh), "labels": _tensor(image.labels), "iscrowd": crowds}],
+            [{"masks": found, "scores": _tensor(score.scores), "labels": _tensor(score.labels)}],
+            [{"masks": drawn, "labels": _tensor(image.labels), "iscrowd": crowds}],
         )
     values = metric.compute()
     return {"mask_AP": _share(values["map"]), "mask_AP50": _share(values["map_50"])}
@@ -145,15 +145,6 @@ def _rectangle(box_xyxy: np.ndarray) -> Segmentation:
     """Return a box as a polygon."""
     x1, y1, x2, y2 = box_xyxy.tolist()
     return [[x1, y1, x2, y1, x2, y2, x1, y2]]
-
-
-def _bitmaps(masks: Sequence[Segmentation], size_wh: tuple[int, int]) -> torch.Tensor:
-    """Draw masks in the file's size, (n, H, W) bool."""
-    width, height = size_wh
-    drawn = np.zeros((len(masks), height, width), dtype=bool)
-    for place, mask in enumerate(masks):
-        drawn[place] = decode_mask(mask, file_wh=size_wh)
-    return torch.from_numpy(drawn)
 
 
 def _share(value: torch.Tensor) -> float | None:

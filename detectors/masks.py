@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
@@ -27,20 +28,39 @@ def decode_mask(
 
     Returns: (H, W) bool.
 
-    Raises ValueError for a polygon of fewer than three points, and for run lengths of another size than the file.
+    Raises ValueError for a polygon of fewer than three points, and for run lengths that do not fill the file's size.
     """
-    from faster_coco_eval.core import mask as coco
-
     size_wh = size_wh or file_wh
-    width, height = size_wh
-    if isinstance(segmentation, Mapping):
-        bitmap = coco.decode(_run_lengths(segmentation, file_wh))  # (file height, file width) uint8
-        if size_wh != file_wh:
-            bitmap = np.asarray(Image.fromarray(bitmap).resize(size_wh, Image.Resampling.NEAREST))
-    else:
-        polygons = [_scaled(polygon, width / file_wh[0], height / file_wh[1]) for polygon in segmentation]
-        bitmap = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
+    try:
+        if isinstance(segmentation, Mapping):
+            bitmap = _from_run_lengths(segmentation, file_wh)
+            if size_wh != file_wh:
+                bitmap = np.asarray(Image.fromarray(bitmap).resize(size_wh, Image.Resampling.NEAREST))
+        else:
+            bitmap = _from_polygons(segmentation, size_wh, size_wh[0] / file_wh[0], size_wh[1] / file_wh[1])
+    except (TypeError, RuntimeError) as error:  # what the decoder raises for values of another kind
+        raise ValueError(f"neither polygons nor run lengths: {error}") from error
     return np.ascontiguousarray(bitmap.astype(bool))
+
+
+def draw_masks(
+    segmentations: Sequence[Segmentation | None],
+    *,
+    name: str,
+    file_wh: tuple[int, int],
+    size_wh: tuple[int, int] | None = None,
+) -> Tensor:
+    """Draw the masks of one image, (n, H, W) bool; None stays empty. `name` is that of the image, for errors."""
+    width, height = size_wh or file_wh
+    bitmaps = np.zeros((len(segmentations), height, width), dtype=bool)
+    for place, segmentation in enumerate(segmentations):
+        if segmentation is None:
+            continue
+        try:
+            bitmaps[place] = decode_mask(segmentation, file_wh=file_wh, size_wh=size_wh)
+        except ValueError as error:
+            raise ValueError(f"{name}: mask of object {place}: {error}") from error
+    return torch.from_numpy(bitmaps)
 
 
 def encode_mask(bitmap: np.ndarray) -> dict[str, Any]:
@@ -67,15 +87,22 @@ def paste_masks(probabilities: Tensor, boxes: Tensor, *, size_wh: tuple[int, int
     return tuple(pasted)
 
 
-def _scaled(polygon: Sequence[float], x: float, y: float) -> list[float]:
-    """Check one polygon and scale it."""
-    if len(polygon) < _MIN_POLYGON_NUMBERS or len(polygon) % 2 or not all(map(math.isfinite, polygon)):
-        raise ValueError(f"a polygon must be at least three points x1, y1, x2, y2, ..., got {list(polygon)}")
-    return [value * (y if place % 2 else x) for place, value in enumerate(polygon)]
+def _from_polygons(polygons: Sequence[Sequence[float]], size_wh: tuple[int, int], x: float, y: float) -> np.ndarray:
+    """Draw polygons, their points scaled by x and y."""
+    from faster_coco_eval.core import mask as coco
+
+    width, height = size_wh
+    scaled = []
+    for polygon in polygons:
+        if len(polygon) < _MIN_POLYGON_NUMBERS or len(polygon) % 2 or not all(map(math.isfinite, polygon)):
+            raise ValueError(f"a polygon must be at least three points x1, y1, x2, y2, ..., got {list(polygon)}")
+        scaled.append([value * (y if place % 2 else x) for place, value in enumerate(polygon)])
+    bitmap: np.ndarray = coco.decode(coco.merge(coco.frPyObjects(scaled, height, width)))
+    return bitmap
 
 
-def _run_lengths(segmentation: Mapping[str, Any], file_wh: tuple[int, int]) -> dict[str, Any]:
-    """Check run lengths and bring them into the compressed form."""
+def _from_run_lengths(segmentation: Mapping[str, Any], file_wh: tuple[int, int]) -> np.ndarray:
+    """Draw run lengths, compressed or plain."""
     from faster_coco_eval.core import mask as coco
 
     width, height = file_wh
@@ -84,6 +111,8 @@ def _run_lengths(segmentation: Mapping[str, Any], file_wh: tuple[int, int]) -> d
             f"run lengths must have counts and the image's size [{height}, {width}], "
             f"got {', '.join(segmentation)} and {segmentation.get('size')}"
         )
-    runs = {"size": [height, width], "counts": segmentation["counts"]}
-    compressed: dict[str, Any] = coco.frPyObjects(runs, height, width) if isinstance(runs["counts"], list) else runs
-    return compressed
+    runs: Any = {"size": [height, width], "counts": segmentation["counts"]}
+    if isinstance(runs["counts"], list):
+        runs = coco.frPyObjects(runs, height, width)
+    bitmap: np.ndarray = coco.decode(runs)
+    return bitmap
