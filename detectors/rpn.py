@@ -30,7 +30,7 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvisi
     """torchvision's RPN, with the same number of proposals in training and scoring: the bag's size is part of U."""
 
     def __init__(self, channels: int, *, proposals: int) -> None:
-        # At most this many candidates a level before non-maximum suppression, as torchvision's 2000 to 1000.
+        # Candidates a level before non-maximum suppression: 2000 for 1000, as Detectron2 trains.
         before = {"training": 2 * proposals, "testing": 2 * proposals}
         after = {"training": proposals, "testing": proposals}
         super().__init__(
