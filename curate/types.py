@@ -137,3 +137,9 @@ def parse_export_stem(stem: str) -> str | None:
 def cache_path(frames_dir: Path, source: str, frame_index: int) -> Path:
     """Where a frame's JPEG lies in the frame cache: `frames/<source>/<frame_index:08d>.jpg`."""
     return frames_dir / source / f"{frame_index:08d}.jpg"
+
+
+def cache_path_of(frames_dir: Path, frame_id_: str) -> Path:
+    """`cache_path` of a frame_id."""
+    source, _, index = frame_id_.partition(":")
+    return cache_path(frames_dir, source, int(index or 0))

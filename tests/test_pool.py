@@ -5,7 +5,18 @@ import pytest
 
 from curate.errors import CurateError, UsageError
 from curate.pool import Pool
-from curate.types import Frame, Sampling, Source, export_stem, frame_id, parse_export_stem, source_key
+from curate.types import (
+    Frame,
+    Sampling,
+    Source,
+    SourceKind,
+    cache_path,
+    cache_path_of,
+    export_stem,
+    frame_id,
+    parse_export_stem,
+    source_key,
+)
 from curate.workspace import Workspace
 
 
@@ -95,6 +106,13 @@ def test_names() -> None:
     for name in (frame_id(key, "video", 42), frame_id(key, "image")):
         assert parse_export_stem(export_stem(name)) == name
     assert parse_export_stem("holiday_f00000001") is None
+
+
+def test_cache_path_of_a_frame_and_of_an_image() -> None:
+    source = source_key(Path("my clip: 1.mp4"), "0" * 64)
+    kinds: list[tuple[SourceKind, int]] = [("video", 17), ("image", 0)]
+    for kind, index in kinds:
+        assert cache_path_of(Path("f"), frame_id(source, kind, index)) == cache_path(Path("f"), source, index)
 
 
 def test_sampling() -> None:

@@ -31,4 +31,4 @@ def export(
     space = Workspace.open(workspace)
     with space.lock():
         result = run_export(space, profile=profile, classes=names, with_predictions=with_predictions)
-    typer.echo(f"Exported {result.images:,} frames for {profile} to {result.folder}")
+    typer.echo(f"Exported {result.images:,} frames for {profile} to {workspace / 'exports' / profile}")

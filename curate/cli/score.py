@@ -109,7 +109,7 @@ def _print_result(result: "RunResult", options: "RunOptions", workspace: Path, s
             say(line)
     picked, unlabeled = result.selection.selection, result.selection.info.unlabeled
     say(
-        f"Selected {len(picked):,} frames: {options.budget} of {unlabeled:,} unlabelled candidates, "
+        f"Selected {len(picked):,} frames: {options.budget.of(unlabeled)} unlabelled candidates, "
         + (f"ranked by {result.detector}" if result.detector else "a diverse first set (no labels yet)")
     )
     say(f"  list      {workspace / 'selection' / 'selection.csv'}")

@@ -51,9 +51,8 @@ def select(
             )
         report.skipped.extend(result.skipped)
         report.results["select"] = vars(result.info) | {"selected": len(result.selection)}
-        progress.say(
-            f"Selected {len(result.selection):,} frames ({parsed} of {result.info.unlabeled:,} unlabelled candidates)"
-        )
+        share = parsed.of(result.info.unlabeled)
+        progress.say(f"Selected {len(result.selection):,} frames: {share} unlabelled candidates")
         progress.say(f"List: {workspace / 'selection' / 'selection.csv'}")
         if fiftyone:
             try:

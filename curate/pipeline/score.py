@@ -2,13 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from curate.errors import CurateError, UsageError
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.scoring.run import RunInfo, ScoreRun
-from curate.types import cache_path
+from curate.types import cache_path_of
 from curate.workspace import Workspace
 
 COLD_START = "cold-start"
@@ -30,9 +31,8 @@ def score(workspace: Workspace, *, detector: str | None, progress: Progress = SI
     """
     from curate.scoring.scorers import detector_scorer, embedding_scorer
 
-    pool = Pool.load(workspace)
-    unlabeled = pool.in_state("unlabeled")
-    if unlabeled.num_rows == 0:
+    frame_ids = Pool.load(workspace).in_state("unlabeled")["frame_id"].to_pylist()
+    if not frame_ids:
         raise CurateError("every frame of the pool is labelled or ignored: nothing to score; add videos")
     if detector is None:
         info = RunInfo("embedding", "", (), "")
@@ -44,19 +44,13 @@ def score(workspace: Workspace, *, detector: str | None, progress: Progress = SI
         info = RunInfo("detector", directory.name, tuple(categories), weights)
         name = f"{directory.name}-{weights[:8]}"
     run = ScoreRun(workspace.scores / name)
-    run.plan(info, unlabeled["frame_id"].to_pylist())
+    run.plan(info, frame_ids)
     pending = run.pending()
     if not pending:
-        progress.say(f"Scores: all {unlabeled.num_rows:,} unlabelled frames were scored before ({name})")
+        progress.say(f"Scores: all {len(frame_ids):,} unlabelled frames were scored before ({name})")
         return ScoreResult(name, 0)
-    place = {
-        frame_id: cache_path(workspace.frames, source, index)
-        for frame_id, source, index in zip(
-            *(pool.frames[column].to_pylist() for column in ("frame_id", "source", "frame_index")), strict=True
-        )
-    }
     scorer = embedding_scorer() if detector is None else detector_scorer(directory)
-    frames = run.score(pending, scorer, place.__getitem__, progress=progress)
+    frames = run.score(pending, scorer, partial(cache_path_of, workspace.frames), progress=progress)
     return ScoreResult(name, frames)
 
 

@@ -53,7 +53,7 @@ def select(
     check_acquisition(acquisition)
     scores = ScoreRun(workspace.scores / (run or newest_run(workspace)))
     cold = scores.info.kind != "detector"
-    if cold and acquisition not in (None, COLD_ACQUISITION, "random"):
+    if cold and acquisition not in (None, "random"):
         raise UsageError(
             f"--acquisition {acquisition}: needs scores of a detector, and there are none yet; "
             "leave it out for a diverse first set, or give random"
@@ -79,9 +79,11 @@ def select(
     if not selection:
         raise CurateError(_nothing_left(skipped))
     if len(selection) < wanted:
+        enough = len(readable) >= wanted
+        why = f"a gap of {min_gap_s:g} s within a video leaves no more; lower --min-gap for more"
         progress.say(
-            f"Selected {len(selection):,} of {wanted:,}: a gap of {min_gap_s:g} s within a video leaves no more; "
-            "lower --min-gap for more"
+            f"Selected {len(selection):,} of {wanted:,}: "
+            + (why if enough else f"only {len(readable):,} frames are scored and can be read")
         )
     details = {f.frame_id: {} for f in selection} if cold else _details(readable, columns)
     info = SelectionInfo(scores.directory.name, acquisition, unlabeled.num_rows, wanted, min_gap_s, seed)
@@ -92,8 +94,8 @@ def select(
 
 def check_acquisition(name: str | None) -> None:
     """UsageError that lists the choices where there is no acquisition function of that name."""
-    if name not in (None, COLD_ACQUISITION):
-        load_acquisition(str(name))
+    if name is not None:
+        load_acquisition(name)
 
 
 def newest_run(workspace: Workspace) -> str:

@@ -5,7 +5,6 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError
@@ -13,7 +12,7 @@ from curate.labels.table import labels_sha256, load_labels
 from curate.labels.types import LabeledFrame, LabelSet
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
-from curate.types import cache_path
+from curate.types import cache_path_of
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -61,11 +60,8 @@ def train(
     pool = Pool.load(workspace)
     training, held_out = split_by_source(labels.frames, holdout=holdout, seed=config.seed)
     sizes = _sizes(pool)
-    unlabeled = pool.in_state("unlabeled")
-    paths = [
-        cache_path(workspace.frames, source, index)
-        for source, index in zip(unlabeled["source"].to_pylist(), unlabeled["frame_index"].to_pylist(), strict=True)
-    ]
+    unlabeled = pool.in_state("unlabeled")["frame_id"].to_pylist()
+    paths = [cache_path_of(workspace.frames, frame_id) for frame_id in unlabeled]
     progress.say(
         f"Training {config.detector} ({config.backbone}) as {name}: {len(training):,} labelled frames, "
         f"{len(held_out):,} held out, {len(paths):,} unlabelled, {len(labels.categories)} classes"
@@ -164,7 +160,7 @@ def _image(
     single = [i for i, crowd in enumerate(frame.iscrowd) if not crowd]
     index_of: dict[str, int] = {category: i for i, category in enumerate(labels.categories)}
     return LabeledImage(
-        path=Path(cache_path(workspace.frames, frame.source, frame.frame_index)),
+        path=cache_path_of(workspace.frames, frame.frame_id),
         boxes_xyxy=np.array([frame.boxes_xyxy[i] for i in single], np.float32).reshape(-1, 4) * scale,
         labels=np.array([index_of[frame.categories[i]] for i in single], np.int64),
         name=frame.frame_id,

@@ -33,6 +33,10 @@ class Budget:
             )
         return self.count
 
+    def of(self, unlabeled: int) -> str:
+        """The budget in words: "5% of 4,788", "20 of 363"."""
+        return f"{f'{self.percent:g}%' if self.percent is not None else self.count} of {unlabeled:,}"
+
     def __str__(self) -> str:
         return f"{self.percent:g}%" if self.percent is not None else f"{self.count} frames"
 

@@ -120,6 +120,8 @@ def test_missing_label_file_unknown_detector_and_unknown_acquisition(example: Ex
     assert "best" in line
     line = one_line(curate("select", "--acquisition", "magic", "-w", workspace, code=2))
     assert "magic" in line
+    line = one_line(curate("select", "--acquisition", "mean-uncertainty", "-w", workspace, code=2))
+    assert "leave it out for a diverse first set" in line
     line = one_line(curate("train", "--detector", "yolo", "-w", workspace, code=2))
     assert "yolo" in line
     assert "retinanet" in line

@@ -192,3 +192,7 @@ def test_evaluate_and_probe(example: Example, ranked: Path, tmp_path: Path) -> N
     assert "on 1 images: AP 0." in done.stdout
     lines = curate("probe", example.videos, "--json").stdout.splitlines()
     assert [json.loads(line)["codec"] for line in lines] == ["h264"] * 5
+    bracketed = tmp_path / "take [1].mp4"
+    shutil.copy(next(example.videos.iterdir()), bracketed)
+    (row,) = [line for line in curate("probe", bracketed).stdout.splitlines() if "h264" in line]
+    assert row.split() == ["take", "[1].mp4", "h264", "320x240", "25", "50", "2.00", "decord"]

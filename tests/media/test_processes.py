@@ -150,6 +150,9 @@ import psutil
 from curate.media.extract import ExtractJob, extract
 from curate.types import Sampling
 
+# Where the tests run in the background of a shell, SIGINT is ignored from birth.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def strike(count):
     print(*[child.pid for child in psutil.Process().children()], flush=True)
     os.kill(os.getpid(), signal.{signal})

@@ -49,3 +49,8 @@ def test_larger_than_the_pool_says_what_the_pool_has() -> None:
 def test_empty_pool() -> None:
     with pytest.raises(CurateError, match="no unlabelled frames"):
         Budget(percent=5).frames(0)
+
+
+def test_in_words() -> None:
+    assert Budget(percent=2.5).of(4788) == "2.5% of 4,788"
+    assert Budget(count=20).of(363) == "20 of 363"
