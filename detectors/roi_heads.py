@@ -97,6 +97,9 @@ class MaskHead(nn.Module):
         self.pool = RoiPool(_MASK_CELLS, samples=2)
         self.tower = MaskRCNNHeads(channels, (channels,) * depth, dilation=1)
         self.predict = MaskRCNNPredictor(channels, channels, num_classes)
+        # As Detectron2. torchvision's spread grows as classes get few: at ten the loss began at 5 instead of log 2.
+        nn.init.normal_(self.predict.mask_fcn_logits.weight, std=0.001)
+        nn.init.zeros_(self.predict.mask_fcn_logits.bias)
 
     def forward(self, levels: Sequence[Tensor], boxes: list[Tensor]) -> Tensor:
         """Return mask logits, (R, C, 28, 28)."""

@@ -425,3 +425,12 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert result.resumed_from == 6
     first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_masks_of_a_few_images_are_learned(tmp_path: Path) -> None:
+    made = with_masks(write_images(tmp_path, 8, size_wh=(96, 96), rng=np.random.default_rng(3), side=28))
+    config = TrainConfig(detector="mask-rcnn", steps=90, batch_size=4, warmup_steps=10, augment=False, method="plain")
+    result = train(config, categories=CATEGORIES, labeled=made, unlabeled=[], held_out=made, output=tmp_path / "out")
+    assert result.metrics["mask_AP50"] > 0.9
+    assert result.ap50 is not None
+    assert result.ap50 > 0.9
