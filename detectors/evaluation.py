@@ -16,6 +16,9 @@ from detectors.masks import Segmentation, draw_masks
 
 # An anchor with this IoU to a box is on an object (paper Fig. 9).
 _ON_OBJECT_IOU = 0.5
+# Our names of what torchmetrics calls otherwise; object sizes in the order of COCO's precision array, "" for all.
+_AT_IOU = {"AP50": "map_50", "AP75": "map_75"}
+_SIZES = ("", "_small", "_medium", "_large")
 
 
 def evaluate(
@@ -23,6 +26,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure AP (IoU 0.50 to 0.95), AP50, AP75 and the AP of each class, in 0-1; None where nothing can be measured.
 
+    AP_small, AP_medium and AP_large count objects below 32², up to 96² and above, in pixels of the file, as COCO does.
+    Each AP also comes by class, under its name with `_per_class`; classes without labels or boxes found are left out.
     mask_AP and mask_AP50 are those of the masks, where the detector makes some and the labels hold some.
 
     Raises ValueError when `categories` is not the detector's own list.
@@ -35,7 +40,7 @@ def evaluate(
         raise ValueError(f"categories must be the detector's {list(scorer.categories)}, got {list(categories)}")
     # Only one process of DDP evaluates; syncing would wait for the others for ever.
     metric = MeanAveragePrecision(
-        box_format="xyxy", class_metrics=True, backend="faster_coco_eval", sync_on_compute=False
+        box_format="xyxy", extended_summary=True, backend="faster_coco_eval", sync_on_compute=False
     )
     metric.warn_on_many_detections = False
     scores = scorer.score([image.path for image in images])
@@ -44,22 +49,17 @@ def evaluate(
         truth = {"boxes": image.boxes_xyxy, "labels": image.labels}
         metric.update([{k: _tensor(v) for k, v in predicted.items()}], [{k: _tensor(v) for k, v in truth.items()}])
     boxes = sum(len(image.labels) for image in images)
-    result: dict[str, Any] = {
-        "AP": None,
-        "AP50": None,
-        "AP75": None,
-        "AP_per_class": {},
-        "mask_AP": None,
-        "mask_AP50": None,
-        "images": len(images),
-        "boxes": boxes,
-    }
+    names = _AT_IOU | {f"AP{size}": f"map{size}" for size in _SIZES}
+    result: dict[str, Any] = {"images": len(images), "boxes": boxes, **dict.fromkeys(names)}
+    result |= {"mask_AP": None, "mask_AP50": None} | {f"AP{size}_per_class": {} for size in _SIZES}
     if boxes == 0:
         return result
     values = metric.compute()
-    result |= {"AP": _share(values["map"]), "AP50": _share(values["map_50"]), "AP75": _share(values["map_75"])}
-    per_class = zip(values["classes"].reshape(-1).tolist(), values["map_per_class"].reshape(-1), strict=True)
-    result["AP_per_class"] = {scorer.categories[int(label)]: _share(value) for label, value in per_class}
+    result |= {ours: _share(values[theirs]) for ours, theirs in names.items()}
+    precision = values["precision"][..., -1]  # (IoUs, recalls, classes, sizes), -1 where a class has no such object
+    for column, label in enumerate(values["classes"].reshape(-1).tolist()):
+        for row, size in enumerate(_SIZES):
+            result[f"AP{size}_per_class"][scorer.categories[label]] = _share(precision[:, :, column, row].mean())
     return result | _mask_precision(scores, images)
 
 

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 _DETECTORS: Final[dict[str, str]] = {
     "retinanet": "detectors.retinanet",
     "mask-rcnn": "detectors.mask_rcnn",
+    "ssd300": "detectors.ssd",
 }
 
 # name -> where its weights can come from, besides a file and "none"
 _BACKBONES: Final[dict[str, tuple[str, ...]]] = {
     "efficientnet_lite0": ("embedded", "imagenet"),
     "resnet50": ("imagenet",),
+    "vgg16": ("imagenet",),
 }
 _WEIGHT_WORDS: Final = ("embedded", "imagenet", "none")
 
@@ -40,9 +42,12 @@ def check_detector(name: str) -> None:
 
 
 def check_backbone(name: str, weights: str) -> None:
-    """Raise ValueError unless `weights` can be had for backbone `name`. Names of timm are checked when built."""
-    if not name:
-        raise ValueError(f"backbone must be a name, one of {', '.join(_BACKBONES)} or a timm model")
+    """Raise ValueError unless `name` is a backbone and `weights` can be had for it."""
+    if name not in _BACKBONES:
+        from timm import is_model  # loads torch, which the names above need not
+
+        if not is_model(name):
+            raise ValueError(f"unknown backbone {name!r}; choices are {', '.join(_BACKBONES)}, or a timm model")
     offered = _BACKBONES.get(name, ("imagenet",))
     if weights in _WEIGHT_WORDS and weights != "none" and weights not in offered:
         choices = ", ".join((*offered, "none"))

@@ -11,7 +11,7 @@ from curate.workspace import Workspace
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """AP, AP50, AP75, AP of each class and of masks, in 0-1, of one detector over so many images."""
+    """What `detectors.evaluation.evaluate` measured of one detector over so many images."""
 
     detector: str
     images: int

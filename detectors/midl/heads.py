@@ -16,14 +16,20 @@ FOCAL_PRIOR_BIAS = -math.log((1 - 0.01) / 0.01)
 _NORM_GROUP_CHANNELS = 8
 
 
+def conv_norm_relu(
+    channels: int, out_channels: int, *, kernel: int = 3, stride: int = 1, padding: int | None = None
+) -> nn.Sequential:
+    """A convolution with group norm and ReLU. padding: None keeps the size at stride 1."""
+    padding = kernel // 2 if padding is None else padding
+    conv = nn.Conv2d(channels, out_channels, kernel, stride=stride, padding=padding, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    norm = nn.GroupNorm(max(1, out_channels // _NORM_GROUP_CHANNELS), out_channels)
+    return nn.Sequential(conv, norm, nn.ReLU(inplace=True))
+
+
 def conv_tower(channels: int, depth: int) -> nn.Sequential:
     """`depth` 3x3 convolutions with group norm and ReLU. The paper's towers have no norm; the two were not compared."""
-    layers: list[nn.Module] = []
-    for _ in range(depth):
-        conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-        layers += [conv, nn.GroupNorm(max(1, channels // _NORM_GROUP_CHANNELS), channels), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+    return nn.Sequential(*(layer for _ in range(depth) for layer in conv_norm_relu(channels, channels)))
 
 
 def instance_rows(x: Tensor, columns: int) -> Tensor:

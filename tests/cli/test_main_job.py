@@ -190,6 +190,8 @@ def test_evaluate_and_probe(example: Example, ranked: Path, tmp_path: Path) -> N
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     done = curate("evaluate", tmp_path / "truth.json", "--images", images, "-w", ranked)
     assert "on 1 images: AP 0." in done.stdout
+    assert "objects by size: small 0." in done.stdout
+    assert "medium -, large -" in done.stdout
     lines = curate("probe", example.videos, "--json").stdout.splitlines()
     assert [json.loads(line)["codec"] for line in lines] == ["h264"] * 5
     bracketed = tmp_path / "take [1].mp4"

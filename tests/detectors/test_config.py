@@ -20,6 +20,8 @@ def test_names_come_without_torch() -> None:
         ({"lr": -1.0}, "lr must be above zero"),
         ({"lambda_": float("nan")}, "lambda_"),
         ({"detector": "yolo"}, "choices are retinanet"),
+        ({"backbone": "no_such_net"}, "unknown backbone 'no_such_net'; choices are efficientnet_lite0, "),
+        ({"backbone": "vgg16", "detector": "ssd300"}, "has no 'embedded' weights; choices are imagenet, none"),
         ({"backbone": "resnet50"}, "has no 'embedded' weights; choices are imagenet, none"),
         ({"precision": "half"}, "precision must be one of auto"),
         ({"steps": 10, "warmup_steps": 11}, "at most steps"),
@@ -48,7 +50,7 @@ def test_config_round_trip_and_unknown_keys() -> None:
 
 
 def test_unknown_names_list_the_choices() -> None:
-    assert {"retinanet", "mask-rcnn"} <= set(detector_names())
+    assert {"retinanet", "mask-rcnn", "ssd300"} <= set(detector_names())
     with pytest.raises(ValueError, match="retinanet"):
         build_detector("yolo", num_classes=2, backbone="efficientnet_lite0", weights="none")
     with pytest.raises(ValueError, match=backbone_names()[0]):

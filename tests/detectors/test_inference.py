@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from detector_data import CATEGORIES, write_images
+from detector_data import CATEGORIES
+from detector_runs import spread_classifiers, tiny
 
 from detectors.checkpoint import LoadedDetector, load_detector, save_detector
 from detectors.config import TrainConfig
@@ -12,40 +12,15 @@ from detectors.data import LabeledImage
 from detectors.embedding import Embedder
 from detectors.evaluation import average_precision, evaluate, evaluate_mil
 from detectors.inference import ImageScore, Scorer
-from detectors.registry import build_detector
 
 CONFIG = TrainConfig(weights="none", steps=1, warmup_steps=0)
 
 
 @pytest.fixture
 def loaded() -> LoadedDetector:
-    detector = build_detector("retinanet", num_classes=2, backbone="efficientnet_lite0", weights="none")
-    torch.nn.init.normal_(detector.f1.predict.weight, std=0.3)  # type: ignore[union-attr, arg-type]
+    detector = tiny("retinanet")
+    spread_classifiers(detector, 0.3)
     return LoadedDetector(detector.eval(), CATEGORIES, None, "")
-
-
-def assert_close(first: ImageScore, second: ImageScore) -> None:
-    for name, value in vars(first).items():
-        if name == "masks":
-            assert value is getattr(second, name) is None  # RetinaNet makes none
-            continue
-        np.testing.assert_allclose(
-            value, getattr(second, name), rtol=1e-4, atol=1e-4 if "boxes" in name else 1e-6, err_msg=name
-        )
-
-
-def test_scores_do_not_depend_on_the_batch(tmp_path: Path, loaded: LoadedDetector) -> None:
-    rng = np.random.default_rng(0)
-    paths = []
-    for i, size in enumerate([(96, 64), (70, 50), (90, 60), (40, 120)]):
-        (tmp_path / str(i)).mkdir()
-        paths.append(write_images(tmp_path / str(i), 1, size_wh=size, rng=rng)[0].path)
-    scorer = Scorer(loaded, batch_size=4, score_threshold=0.0)
-    together = scorer.score(paths)
-    assert len({score.uncertainty for score in together}) == 4
-    for path, score in zip(paths, together, strict=True):
-        assert_close(scorer.score([path])[0], score)
-    assert_close(scorer.score(paths[::-1])[3], together[0])
 
 
 def test_boxes_lie_in_the_file(images: list[LabeledImage], loaded: LoadedDetector) -> None:
@@ -58,16 +33,6 @@ def test_boxes_lie_in_the_file(images: list[LabeledImage], loaded: LoadedDetecto
     assert (np.diff(score.scores) <= 0).all()
     assert score.max_uncertainty >= score.box_uncertainties.max() > 0
     assert score.class_probabilities.sum() == pytest.approx(1, abs=1e-5)
-
-
-def test_save_and_load_give_the_same_scores(tmp_path: Path, images: list[LabeledImage], loaded: LoadedDetector) -> None:
-    save_detector(tmp_path, loaded.detector, CONFIG, categories=CATEGORIES, labels_sha256="abc")
-    again = load_detector(tmp_path)
-    assert again.categories == CATEGORIES
-    assert again.labels_sha256 == "abc"
-    paths = [image.path for image in images[:2]]
-    for first, second in zip(Scorer(loaded).score(paths), Scorer(tmp_path).score(paths), strict=True):
-        assert_close(first, second)
 
 
 def test_pickles_are_not_read(tmp_path: Path, loaded: LoadedDetector) -> None:
@@ -113,9 +78,25 @@ def test_average_precision_of_known_answers(images: list[LabeledImage], loaded: 
     assert shifted["AP"] == pytest.approx(0.3, abs=1e-3)
 
 
+def test_average_precision_by_size_of_object(images: list[LabeledImage], loaded: LoadedDetector) -> None:
+    """A small bright object that is found, a medium dark one that is missed, none that is large."""
+    boxes = np.array([[0, 0, 20, 20], [0, 0, 60, 60]], np.float32)
+    truth = LabeledImage(images[0].path, boxes, np.array([0, 1]), "two sizes")
+    answer = LabeledImage(images[0].path, boxes[:1], np.array([0]), "the small one")
+    measured = evaluate(_Oracle(loaded, [answer], shift=0), [truth], CATEGORIES)
+    sizes = [measured[f"AP_{size}"] for size in ("small", "medium", "large")]
+    assert sizes == [pytest.approx(1), 0, None]
+    assert measured["AP_per_class"] == {"bright": pytest.approx(1), "dark": 0}
+    assert measured["AP_small_per_class"] == {"bright": pytest.approx(1), "dark": None}
+    assert measured["AP_medium_per_class"] == {"bright": None, "dark": 0}
+    assert measured["AP_large_per_class"] == {"bright": None, "dark": None}
+
+
 def test_nothing_to_measure_is_none(images: list[LabeledImage], loaded: LoadedDetector) -> None:
     empty = LabeledImage(images[0].path, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), "empty")
-    assert evaluate(loaded, [empty], CATEGORIES)["AP"] is None
+    nothing = evaluate(loaded, [empty], CATEGORIES)
+    assert nothing["AP"] is nothing["AP_small"] is None
+    assert nothing["AP_small_per_class"] == {}
     assert evaluate(loaded, [], CATEGORIES)["AP50"] is None
     assert evaluate_mil(loaded, [empty]) == {"objectness_mass_ratio": None, "image_AP": None}
     with pytest.raises(ValueError, match="bright"):

@@ -5,91 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from detector_data import CATEGORIES, write_images
+from detector_data import CATEGORIES
+from detector_runs import TINY, go
 from safetensors.torch import load_file
 
-from detectors.batches import BatchLoader, StepBatch
 from detectors.checkpoint import load_detector
 from detectors.config import MidlConfig, TrainConfig
 from detectors.data import LabeledImage
-from detectors.inference import Scorer
 from detectors.midl import Stage, StageSpan
-from detectors.objective import Objective, freeze_for
-from detectors.registry import build_detector
 from detectors.runlog import RunLog
-from detectors.training import NonFiniteLossError, StepReport, train
+from detectors.training import NonFiniteLossError, train
 
 HERE = Path(__file__).parent
-TINY = {"weights": "none", "batch_size": 2, "warmup_steps": 0}
-
-
-def run_stage(
-    stage: Stage, images: list[LabeledImage], pool: list[Path], *, steps: int, lambda_: float
-) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], list[float]]:
-    """Train one stage on one fixed pair of batches; return the weights before and after, and the discrepancies."""
-    config = TrainConfig(**{**TINY, "steps": steps, "lambda_": lambda_, "augment": False})  # type: ignore[arg-type]
-    detector = build_detector("retinanet", num_classes=2, backbone="efficientnet_lite0", weights="none").train()
-    for head in (detector.f1, detector.f2):
-        torch.nn.init.normal_(head.predict.weight, std=0.05)  # type: ignore[union-attr, arg-type]
-    loader = BatchLoader(config, images, pool, spans=[StageSpan(stage, 0, steps)], divisor=32)
-    batch: StepBatch = loader.load(0)
-    objective = Objective(detector, config)
-    optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3, weight_decay=0.1)
-    freeze_for(detector, Stage.LABELED)  # momentum of a stage before must not move what is frozen later
-    objective(StepBatch(0, Stage.LABELED, batch.labeled, None))["total"].backward()
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    freeze_for(detector, stage)
-    before = {name: value.clone() for name, value in detector.state_dict().items()}
-    seen = []
-    for _ in range(steps):
-        losses = objective(batch)
-        losses["total"].backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        seen.append(losses["discrepancy"].item())
-    return before, detector.state_dict(), seen
-
-
-def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
-    return {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
-
-
-def test_maximizing_moves_the_classifiers_alone(images: list[LabeledImage], pool: list[Path]) -> None:
-    before, after, seen = run_stage(Stage.MAXIMIZE, images, pool, steps=12, lambda_=100)
-    assert moved(before, after) == {"f1", "f2", "mil"}
-    assert seen[-1] > 2 * seen[0]
-
-
-def test_minimizing_moves_all_but_the_classifiers(images: list[LabeledImage], pool: list[Path]) -> None:
-    before, after, seen = run_stage(Stage.MINIMIZE, images, pool, steps=12, lambda_=1000)
-    assert moved(before, after) == {"backbone", "regressor", "mil"}
-    assert seen[-1] < 0.8 * seen[0]
-
-
-def test_labeled_steps_move_everything(images: list[LabeledImage], pool: list[Path]) -> None:
-    before, after, _ = run_stage(Stage.LABELED, images, pool, steps=1, lambda_=10)
-    assert moved(before, after) == {"backbone", "f1", "f2", "regressor", "mil"}
-
-
-def go(output: Path, labeled: list[LabeledImage], pool: list[Path], **values: object) -> list[StepReport]:
-    reports: list[StepReport] = []
-    config = TrainConfig(**{**TINY, "steps": 13, **values})  # type: ignore[arg-type]
-    held_out = labeled[:1]
-    train(
-        config,
-        categories=CATEGORIES[: 1 if all(not len(i.labels) or i.labels.max() == 0 for i in labeled) else 2],
-        labeled=labeled,
-        unlabeled=pool,
-        held_out=held_out,
-        output=output,
-        labels_sha256="feed",
-        on_step=reports.append,
-    )
-    return reports
 
 
 def test_a_run_writes_its_files(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
@@ -134,22 +63,6 @@ def test_plain_training_has_one_stage_and_no_mil_loss(
     reports = go(tmp_path, images, pool, method="plain", optimizer="sgd", steps=3)
     assert {r.stage for r in reports} == {"labeled"}
     assert "mil" not in reports[0].losses
-
-
-def without_boxes(image: LabeledImage) -> LabeledImage:
-    return LabeledImage(image.path, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), image.name)
-
-
-@pytest.mark.parametrize("case", ["one class", "no boxes at all", "some images empty", "one image"])
-def test_edge_cases_train_without_nan(tmp_path: Path, images: list[LabeledImage], pool: list[Path], case: str) -> None:
-    labeled = {
-        "one class": [image for image in images if image.labels[0] == 0],
-        "no boxes at all": [without_boxes(image) for image in images],
-        "some images empty": [without_boxes(image) if i % 2 else image for i, image in enumerate(images)],
-        "one image": images[1:2],
-    }[case]
-    reports = go(tmp_path, labeled, pool)
-    assert all(np.isfinite(value) for r in reports for value in r.losses.values())
 
 
 def test_no_unlabeled_images_fall_back_to_labeled_steps(tmp_path: Path, images: list[LabeledImage]) -> None:
@@ -248,13 +161,3 @@ def test_ddp_trains_on_two_processes(tmp_path: Path, images: list[LabeledImage],
     reports = go(tmp_path, images, pool, devices=2, steps=13)
     assert len(reports) == 13
     assert load_detector(tmp_path).categories == CATEGORIES
-
-
-def test_a_few_images_are_learned(tmp_path: Path) -> None:
-    made = write_images(tmp_path, 8, size_wh=(96, 96), rng=np.random.default_rng(3), side=28)
-    config = TrainConfig(steps=110, batch_size=4, warmup_steps=10, augment=False, method="plain")
-    result = train(config, categories=CATEGORIES, labeled=made, unlabeled=[], held_out=made, output=tmp_path / "out")
-    assert result.ap50 is not None
-    assert result.ap50 > 0.9
-    best = Scorer(tmp_path / "out").score([made[0].path])[0]
-    np.testing.assert_allclose(best.boxes_xyxy[0], made[0].boxes_xyxy[0], atol=6)

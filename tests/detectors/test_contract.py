@@ -1,0 +1,238 @@
+"""What holds for every registered detector."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detector_data import CATEGORIES, write_images
+from detector_runs import TINY, go, spread_classifiers, tiny
+from safetensors.torch import load_file
+
+from detectors.batches import BatchLoader, StepBatch
+from detectors.checkpoint import LoadedDetector, load_detector, save_detector
+from detectors.config import MidlConfig, TrainConfig
+from detectors.data import LabeledImage
+from detectors.inference import ImageScore, Scorer
+from detectors.midl import Stage, StageSpan
+from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_scores
+from detectors.model import Instances, MidlDetector, ParameterRole, Target
+from detectors.objective import Objective, freeze_for
+from detectors.registry import detector_names
+from detectors.training import StepReport, train
+
+SIZES = torch.tensor([[64, 96], [50, 70]])
+EMPTY = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+# Enough for a maximize and a minimize step beside the labeled ones.
+STEPS = 9
+
+
+@pytest.fixture(params=detector_names())
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    return request.param  # type: ignore[no-any-return]
+
+
+def run(detector: MidlDetector) -> Instances:
+    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    return detector.instances(detector.features(images, SIZES), SIZES)
+
+
+def test_shapes_fit_together(name: str) -> None:
+    instances = run(tiny(name, num_classes=3))
+    n = instances.priors.shape[1]
+    columns = 3 + (instances.activation == "softmax")
+    assert instances.cls_logits_1.shape == instances.cls_logits_2.shape == (2, n, columns)
+    assert instances.mil_class_logits.shape == (2, n, 3)
+    assert instances.mil_objectness_logits.shape in ((2, n, 3), (2, n, 1))
+    assert instances.box_deltas.shape == instances.priors.shape == (2, n, 4)
+    assert instances.valid.shape == (2, n)
+    assert instances.valid.any(dim=1).all()
+    assert instances.scores().shape == (2, n, 3)
+
+
+def test_losses_without_boxes_are_finite_and_move_the_classifiers(name: str) -> None:
+    detector = tiny(name)
+    losses = detector.detection_loss(run(detector), [EMPTY, EMPTY])
+    assert losses["box"].item() == 0
+    torch.stack(list(losses.values())).sum().backward()
+    grads = [p.grad for head in detector.modules_by_role()["classifiers"] for p in head.parameters()]
+    assert all(g is not None and torch.isfinite(g).all() for g in grads)
+    assert any(g is not None and g.abs().sum() > 0 for g in grads)
+
+
+def test_one_class_needs_no_special_case(name: str) -> None:
+    instances = run(tiny(name, num_classes=1))
+    midl = MidlConfig()
+    assert bag_scores(instances, midl).class_probabilities.tolist() == [pytest.approx([1.0])] * 2
+    loss = bag_mil_loss(instances, midl, torch.tensor([[True], [False]])) + bag_discrepancy(instances, midl)
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+def test_batch_normalization_stays_frozen(name: str) -> None:
+    detector = tiny(name).train()
+    before = {k: v.clone() for k, v in detector.state_dict().items() if "running" in k}
+    run(detector)
+    assert before
+    assert all(torch.equal(detector.state_dict()[k], v) for k, v in before.items())
+
+
+def assert_close(first: ImageScore, second: ImageScore) -> None:
+    for field, value in vars(first).items():
+        if field == "masks":  # run lengths, or None where the detector makes none; they follow from the boxes
+            assert (value is None) == (second.masks is None)
+            continue
+        np.testing.assert_allclose(
+            value, getattr(second, field), rtol=1e-4, atol=1e-4 if "boxes" in field else 1e-6, err_msg=field
+        )
+
+
+def loaded(name: str) -> LoadedDetector:
+    detector = tiny(name)
+    spread_classifiers(detector, 0.3)
+    return LoadedDetector(detector.eval(), CATEGORIES, None, "")
+
+
+def test_scores_do_not_depend_on_the_batch(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(0)
+    paths = []
+    for i, size in enumerate([(96, 64), (70, 50), (90, 60), (40, 120)]):
+        (tmp_path / str(i)).mkdir()
+        paths.append(write_images(tmp_path / str(i), 1, size_wh=size, rng=rng)[0].path)
+    scorer = Scorer(loaded(name), batch_size=4, score_threshold=0.0)
+    together = scorer.score(paths)
+    assert len({score.uncertainty for score in together}) == 4
+    for path, score in zip(paths, together, strict=True):
+        assert_close(scorer.score([path])[0], score)
+    assert_close(scorer.score(paths[::-1])[3], together[0])
+
+
+def test_save_and_load_give_the_same_scores(tmp_path: Path, images: list[LabeledImage], name: str) -> None:
+    detector = loaded(name)
+    config = TrainConfig(detector=name, weights="none", steps=1, warmup_steps=0)
+    save_detector(tmp_path, detector.detector, config, categories=CATEGORIES, labels_sha256="abc")
+    again = load_detector(tmp_path)
+    assert again.categories == CATEGORIES
+    assert again.labels_sha256 == "abc"
+    paths = [image.path for image in images[:2]]
+    for first, second in zip(Scorer(detector).score(paths), Scorer(tmp_path).score(paths), strict=True):
+        assert_close(first, second)
+
+
+Weights = dict[ParameterRole, list[torch.Tensor]]
+
+
+def weights(detector: MidlDetector) -> Weights:
+    roles = detector.modules_by_role()
+    return {role: [v.clone() for m in modules for v in m.state_dict().values()] for role, modules in roles.items()}
+
+
+def moved(before: Weights, after: Weights) -> set[ParameterRole]:
+    """Roles of which anything changed, to the bit."""
+    return {
+        role
+        for role, values in before.items()
+        if not all(torch.equal(old, new) for old, new in zip(values, after[role], strict=True))
+    }
+
+
+def run_stage(
+    name: str, stage: Stage, images: list[LabeledImage], pool: list[Path], *, steps: int, lambda_: float
+) -> tuple[set[ParameterRole], list[float]]:
+    """Train one stage on one fixed pair of batches; return the roles that moved, and the discrepancies."""
+    config = TrainConfig(**{**TINY, "detector": name, "steps": steps, "lambda_": lambda_, "augment": False})  # type: ignore[arg-type]
+    detector = tiny(name).train()
+    spread_classifiers(detector, 0.05)
+    loader = BatchLoader(config, images, pool, spans=[StageSpan(stage, 0, steps)], divisor=detector.size_divisor)
+    batch: StepBatch = loader.load(0)
+    objective = Objective(detector, config)
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3, weight_decay=0.1)
+    freeze_for(detector, Stage.LABELED)  # momentum of a stage before must not move what is frozen later
+    objective(StepBatch(0, Stage.LABELED, batch.labeled, None))["total"].backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    freeze_for(detector, stage)
+    before = weights(detector)
+    seen = []
+    for _ in range(steps):
+        losses = objective(batch)
+        losses["total"].backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seen.append(losses["discrepancy"].item())
+    return moved(before, weights(detector)), seen
+
+
+def test_every_parameter_has_one_role(name: str) -> None:
+    detector = tiny(name)
+    named = [id(p) for modules in detector.modules_by_role().values() for m in modules for p in m.parameters()]
+    assert sorted(named) == sorted(id(p) for p in detector.parameters())
+
+
+def test_maximizing_moves_the_classifiers_alone(name: str, images: list[LabeledImage], pool: list[Path]) -> None:
+    changed, seen = run_stage(name, Stage.MAXIMIZE, images, pool, steps=12, lambda_=100)
+    assert changed == {"classifiers", "mil"}
+    assert seen[-1] > 2 * seen[0]
+
+
+def test_minimizing_moves_all_but_the_classifiers(name: str, images: list[LabeledImage], pool: list[Path]) -> None:
+    changed, seen = run_stage(name, Stage.MINIMIZE, images, pool, steps=8, lambda_=1000)
+    assert changed == {"features", "regressor", "mil"}
+    assert seen[-1] < 0.8 * seen[0]
+
+
+def test_labeled_steps_move_everything(name: str, images: list[LabeledImage], pool: list[Path]) -> None:
+    changed, _ = run_stage(name, Stage.LABELED, images, pool, steps=1, lambda_=10)
+    assert changed == {"features", "classifiers", "regressor", "mil"}
+
+
+def without_boxes(image: LabeledImage) -> LabeledImage:
+    return LabeledImage(image.path, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), image.name)
+
+
+@pytest.mark.parametrize("case", ["one class", "no boxes at all", "some images empty", "one image", "all labeled"])
+def test_edge_cases_train_without_nan(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path], name: str, case: str
+) -> None:
+    labeled = {
+        "one class": [image for image in images if image.labels[0] == 0],
+        "no boxes at all": [without_boxes(image) for image in images],
+        "some images empty": [without_boxes(image) if i % 2 else image for i, image in enumerate(images)],
+        "one image": images[1:2],
+        "all labeled": images,
+    }[case]
+    reports = go(tmp_path, labeled, [] if case == "all labeled" else pool, detector=name, steps=STEPS)
+    assert all(np.isfinite(value) for r in reports for value in r.losses.values())
+    assert {r.stage for r in reports} == ({"labeled"} if case == "all labeled" else {"labeled", "maximize", "minimize"})
+
+
+class StoppedError(Exception):
+    """Ends a run between two steps."""
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path], name: str
+) -> None:
+    def stop(step: StepReport) -> None:
+        if step.step == 5:
+            raise StoppedError
+
+    values: dict[str, object] = {"detector": name, "steps": STEPS, "checkpoint_every": 4}
+    go(tmp_path / "whole", images, pool, **values)
+    with pytest.raises(StoppedError):
+        go(tmp_path / "stopped", images, pool, on_step=stop, **values)
+    assert [r.step for r in go(tmp_path / "stopped", images, pool, **values)] == [5, 6, 7, 8, 9]
+    first, second = (load_file(tmp_path / folder / "weights.safetensors") for folder in ("whole", "stopped"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_few_images_are_learned(tmp_path: Path, name: str) -> None:
+    made = write_images(tmp_path, 8, size_wh=(96, 96), rng=np.random.default_rng(3), side=28)
+    steps = {"ssd300": 30}.get(name, 110)  # SSD learns squares of 96 px sooner: it sees them at 300
+    config = TrainConfig(detector=name, steps=steps, batch_size=4, warmup_steps=10, augment=False, method="plain")
+    result = train(config, categories=CATEGORIES, labeled=made, unlabeled=[], held_out=made, output=tmp_path / "out")
+    assert result.ap50 is not None
+    assert result.ap50 > 0.9
+    best = Scorer(tmp_path / "out").score([made[0].path])[0]
+    np.testing.assert_allclose(best.boxes_xyxy[0], made[0].boxes_xyxy[0], atol=6)
