@@ -52,10 +52,12 @@ def main() -> None:
             output=Path(folder),
             on_step=on_step,
         )
+    masks = result.metrics["mask_AP50"]
     boxes = sum(len(image.labels) for image in chosen)
     print(
         f"{config.detector}, {len(chosen)} images with {boxes} boxes, {config.steps} steps in "
         f"{time.perf_counter() - started:.0f} s: AP {result.ap:.3f}, AP50 {result.ap50:.3f}"
+        + ("" if masks is None else f", masks AP {result.metrics['mask_AP']:.3f}, AP50 {masks:.3f}")
     )
 
 

@@ -52,6 +52,7 @@ class BatchLoader:
         *,
         spans: Sequence[StageSpan],
         divisor: int,
+        masks: bool = False,
         rank: int = 0,
     ) -> None:
         self._config = config
@@ -59,6 +60,7 @@ class BatchLoader:
         self._unlabeled = unlabeled
         self._spans = spans
         self._divisor = divisor
+        self._masks = masks
         self._rank = rank
 
     def stage(self, step: int) -> Stage:
@@ -99,6 +101,7 @@ class BatchLoader:
                 rng=augmentation_rng(seed=config.seed, step=step, position=position, stream=stream)
                 if config.augment
                 else None,
+                masks=self._masks,
             )
             for position, index in enumerate(chosen)
             if position % config.devices == self._rank

@@ -13,10 +13,11 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from detectors.masks import Segmentation, draw_masks
 from detectors.model import Target
 
 # Streams keep draws for different purposes apart.
-_ORDER, _AUGMENT = 0, 1
+_ORDER, _AUGMENT, _SAMPLING = 0, 1, 2
 _MAX_SCALE_JITTER = 1.25
 # A box that augmentation leaves thinner than this (pixels) cannot be matched sensibly.
 _MIN_BOX_SIDE = 1.0
@@ -24,14 +25,20 @@ _MIN_BOX_SIDE = 1.0
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """One image with its labels. Pixels are those of the file, without applying an EXIF rotation."""
+    """One image with its labels. Pixels are those of the file, without applying an EXIF rotation.
+
+    masks: of each object, None where it has none; they are only decoded for detectors that want them.
+    """
 
     path: Path
     boxes_xyxy: np.ndarray  # (n, 4) float32, pixels of the file
     labels: np.ndarray  # (n,) int64 in 0..C-1
     name: str
+    masks: tuple[Segmentation | None, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.masks is not None and len(self.masks) != len(self.labels):
+            raise ValueError(f"{self.name}: masks must be {len(self.labels)} to fit labels, got {len(self.masks)}")
         if self.boxes_xyxy.shape != (len(self.labels), 4):
             raise ValueError(
                 f"{self.name}: boxes_xyxy must be ({len(self.labels)}, 4) to fit labels, got {self.boxes_xyxy.shape}"
@@ -49,6 +56,11 @@ class Sample:
     target: Target | None
     name: str
 
+    @property
+    def file_wh(self) -> tuple[int, int]:
+        """Size of the file's image in pixels."""
+        return _unscaled(self.image, self.scale_xy)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -61,7 +73,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on `device`."""
-        targets = tuple(Target(t.boxes.to(device), t.labels.to(device)) for t in self.targets)
+        targets = tuple(target.to(device) for target in self.targets)
         return Batch(self.images.to(device), self.sizes_hw.to(device), targets, self.names)
 
 
@@ -90,23 +102,32 @@ def load_coco(
     if foreign:
         raise ValueError(f"{annotations} has categories {', '.join(foreign)} that are not among {', '.join(names)}")
     label_of = {c["id"]: names.index(str(c["name"])) for c in listed}
-    boxes: dict[Any, list[tuple[list[float], int]]] = {key: [] for key in rows}
+    objects: dict[Any, list[tuple[list[float], int, Segmentation | None]]] = {key: [] for key in rows}
     for annotation in found:
         if annotation["image_id"] not in rows or annotation["category_id"] not in label_of:
             raise ValueError(f"{annotations}: annotation {annotation.get('id')} has an unknown image or category")
         x, y, width, height = (float(v) for v in annotation["bbox"])
         if annotation.get("iscrowd", 0) or width <= 0 or height <= 0:
             continue
-        boxes[annotation["image_id"]].append(([x, y, x + width, y + height], label_of[annotation["category_id"]]))
+        label, mask = label_of[annotation["category_id"]], annotation.get("segmentation") or None
+        objects[annotation["image_id"]].append(([x, y, x + width, y + height], label, mask))
     return [
         LabeledImage(
             path=images / row["file_name"],
-            boxes_xyxy=np.array([b for b, _ in boxes[key]], dtype=np.float32).reshape(-1, 4),
-            labels=np.array([label for _, label in boxes[key]], dtype=np.int64),
+            boxes_xyxy=np.array([box for box, _, _ in objects[key]], dtype=np.float32).reshape(-1, 4),
+            labels=np.array([label for _, label, _ in objects[key]], dtype=np.int64),
             name=str(row["file_name"]),
+            masks=tuple(mask for _, _, mask in objects[key]),
         )
         for key, row in rows.items()
     ], names
+
+
+def file_size_wh(path: Path) -> tuple[int, int]:
+    """Read an image's width and height from its header."""
+    with Image.open(path) as opened:
+        size: tuple[int, int] = opened.size
+    return size
 
 
 def read_image(path: Path, *, image_size: int | None = None, jitter: float = 1.0) -> tuple[Tensor, tuple[float, float]]:
@@ -135,10 +156,23 @@ def read_image(path: Path, *, image_size: int | None = None, jitter: float = 1.0
     return pixels, (new[0] / width, new[1] / height)
 
 
+def _unscaled(image: Tensor, scale_xy: tuple[float, float]) -> tuple[int, int]:
+    """Width and height of the file that became `image`, (3, H, W)."""
+    height, width = image.shape[1:]
+    return round(width / scale_xy[0]), round(height / scale_xy[1])
+
+
 def load_sample(
-    item: LabeledImage | Path, *, image_size: int | None = None, rng: np.random.Generator | None = None
+    item: LabeledImage | Path,
+    *,
+    image_size: int | None = None,
+    rng: np.random.Generator | None = None,
+    masks: bool = False,
 ) -> Sample:
-    """Read one image, with its labels if it has any; `rng` flips it and jitters its scale, None leaves it as it is."""
+    """Read one image, with its labels if it has any; `rng` flips it and jitters its scale, None leaves it as it is.
+
+    masks: decode the masks too.
+    """
     jitter = float(np.exp(rng.uniform(-1, 1) * np.log(_MAX_SCALE_JITTER))) if rng is not None else 1.0
     flip = rng is not None and bool(rng.random() < 0.5)
     path = item if isinstance(item, Path) else item.path
@@ -153,7 +187,12 @@ def load_sample(
     if flip:
         boxes = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
     kept = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_BOX_SIDE).all(dim=1)
-    return Sample(image, scale, Target(boxes[kept], torch.from_numpy(item.labels)[kept]), item.name)
+    bitmaps = None
+    if masks:
+        segmentations = item.masks or (None,) * len(item.labels)
+        drawn = draw_masks(segmentations, name=item.name, file_wh=_unscaled(image, scale), size_wh=(width, height))
+        bitmaps = drawn[kept].flip(2) if flip else drawn[kept]
+    return Sample(image, scale, Target(boxes[kept], torch.from_numpy(item.labels)[kept], bitmaps), item.name)
 
 
 def collate(samples: Sequence[Sample], *, divisor: int) -> Batch:
@@ -182,3 +221,8 @@ def draw(count: int, *, seed: int, step: int, batch_size: int, stream: int) -> l
 def augmentation_rng(*, seed: int, step: int, position: int, stream: int) -> np.random.Generator:
     """Return the generator of one image's augmentation at one step."""
     return np.random.default_rng([seed, _AUGMENT, stream, step, position])
+
+
+def sampling_seed(*, seed: int, step: int) -> int:
+    """Return the seed of what a detector's loss draws at one step, such as the proposals that it is computed on."""
+    return int(np.random.SeedSequence([seed, _SAMPLING, step]).generate_state(1, np.uint64)[0])

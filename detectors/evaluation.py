@@ -10,8 +10,9 @@ import torch
 from torchvision.ops import box_iou
 
 from detectors.checkpoint import LoadedDetector
-from detectors.data import LabeledImage, load_sample
-from detectors.inference import Scorer
+from detectors.data import LabeledImage, file_size_wh, load_sample
+from detectors.inference import ImageScore, Scorer
+from detectors.masks import Segmentation, draw_masks
 
 # An anchor with this IoU to a box is on an object (paper Fig. 9).
 _ON_OBJECT_IOU = 0.5
@@ -27,6 +28,7 @@ def evaluate(
 
     AP_small, AP_medium and AP_large count objects below 32², up to 96² and above, in pixels of the file, as COCO does.
     Each AP also comes by class, under its name with `_per_class`; classes without labels or boxes found are left out.
+    mask_AP and mask_AP50 are those of the masks, where the detector makes some and the labels hold some.
 
     Raises ValueError when `categories` is not the detector's own list.
     """
@@ -41,17 +43,15 @@ def evaluate(
         box_format="xyxy", extended_summary=True, backend="faster_coco_eval", sync_on_compute=False
     )
     metric.warn_on_many_detections = False
-    for image, score in zip(images, scorer.score([image.path for image in images]), strict=True):
+    scores = scorer.score([image.path for image in images])
+    for image, score in zip(images, scores, strict=True):
         predicted = {"boxes": score.boxes_xyxy, "scores": score.scores, "labels": score.labels}
         truth = {"boxes": image.boxes_xyxy, "labels": image.labels}
-        metric.update(
-            [{k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in predicted.items()}],
-            [{k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in truth.items()}],
-        )
+        metric.update([{k: _tensor(v) for k, v in predicted.items()}], [{k: _tensor(v) for k, v in truth.items()}])
     boxes = sum(len(image.labels) for image in images)
     names = _AT_IOU | {f"AP{size}": f"map{size}" for size in _SIZES}
     result: dict[str, Any] = {"images": len(images), "boxes": boxes, **dict.fromkeys(names)}
-    result |= {f"AP{size}_per_class": {} for size in _SIZES}
+    result |= {"mask_AP": None, "mask_AP50": None} | {f"AP{size}_per_class": {} for size in _SIZES}
     if boxes == 0:
         return result
     values = metric.compute()
@@ -60,7 +60,34 @@ def evaluate(
     for column, label in enumerate(values["classes"].reshape(-1).tolist()):
         for row, size in enumerate(_SIZES):
             result[f"AP{size}_per_class"][scorer.categories[label]] = _share(precision[:, :, column, row].mean())
-    return result
+    return result | _mask_precision(scores, images)
+
+
+def _mask_precision(scores: Sequence[ImageScore], images: Sequence[LabeledImage]) -> dict[str, float | None]:
+    """Measure mask_AP and mask_AP50; None where the detector makes no masks or no label has one.
+
+    An object without a mask is neither to be found nor a mistake: its box counts as a crowd region, within which COCO
+    ignores what is predicted.
+    """
+    from torchmetrics.detection import MeanAveragePrecision
+
+    labeled = any(mask is not None for image in images for mask in image.masks or ())
+    if not labeled or any(score.masks is None for score in scores):
+        return {"mask_AP": None, "mask_AP50": None}
+    metric = MeanAveragePrecision(iou_type="segm", backend="faster_coco_eval", sync_on_compute=False)
+    metric.warn_on_many_detections = False
+    for image, score in zip(images, scores, strict=True):
+        size_wh = file_size_wh(image.path)
+        masks = image.masks or (None,) * len(image.labels)
+        truth = [_rectangle(b) if m is None else m for m, b in zip(masks, image.boxes_xyxy, strict=True)]
+        crowds = torch.tensor([int(mask is None) for mask in masks], dtype=torch.int64)
+        found, drawn = (draw_masks(m, name=image.name, file_wh=size_wh) for m in (score.masks or (), truth))
+        metric.update(
+            [{"masks": found, "scores": _tensor(score.scores), "labels": _tensor(score.labels)}],
+            [{"masks": drawn, "labels": _tensor(image.labels), "iscrowd": crowds}],
+        )
+    values = metric.compute()
+    return {"mask_AP": _share(values["map"]), "mask_AP50": _share(values["map_50"])}
 
 
 def evaluate_mil(scorer: Scorer | LoadedDetector, images: Sequence[LabeledImage]) -> dict[str, float | None]:
@@ -107,6 +134,17 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
     hits = truth[order]
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     return float(precision[hits].mean())
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """Return an array as torchmetrics wants it."""
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _rectangle(box_xyxy: np.ndarray) -> Segmentation:
+    """Return a box as a polygon."""
+    x1, y1, x2, y2 = box_xyxy.tolist()
+    return [[x1, y1, x2, y1, x2, y2, x1, y2]]
 
 
 def _share(value: torch.Tensor) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from detectors.checkpoint import LoadedDetector, load_detector
 from detectors.data import Batch, Sample, collate, load_sample
+from detectors.masks import paste_masks
 from detectors.midl.bags import BagScores, bag_scores
 from detectors.model import Detections, Instances
 
@@ -26,7 +28,8 @@ class ImageScore:
     6).
     max_uncertainty: that of the most uncertain instance. objectness_uncertainty: p_cls uniform, p_obj learned.
     class_probabilities: Eq. 8. boxes_xyxy: pixels of the file, clipped to it, best score first; scores: mean of the two
-    classifiers. box_uncertainties: sum_c u * p_cls of the box's instance, its own term in Eq. 7.
+    classifiers. box_uncertainties: sum_c u * p_cls of the box's instance, its own term in Eq. 7. masks: of each box,
+    COCO run lengths in the file's size; None where the detector makes none.
     """
 
     uncertainty: float
@@ -38,6 +41,7 @@ class ImageScore:
     labels: np.ndarray  # (n,) int64
     scores: np.ndarray  # (n,) float32
     box_uncertainties: np.ndarray  # (n,) float32
+    masks: tuple[dict[str, Any], ...] | None = None
 
 
 class Scorer:
@@ -118,14 +122,20 @@ def _image_score(row: int, bags: BagScores, found: Detections, sample: Sample) -
     def array(x: Tensor, dtype: type[np.generic] = np.float32) -> np.ndarray:
         return x.cpu().numpy().astype(dtype)
 
+    scale = torch.tensor([*sample.scale_xy, *sample.scale_xy])
+    boxes = found.boxes.cpu().float() / scale
+    masks = None
+    if found.masks is not None:
+        masks = paste_masks(found.masks, boxes, size_wh=sample.file_wh)
     return ImageScore(
         uncertainty=bags.uncertainty[row].item(),
         mean_uncertainty=bags.mean_uncertainty[row].item(),
         max_uncertainty=bags.max_uncertainty[row].item(),
         objectness_uncertainty=bags.objectness_uncertainty[row].item(),
         class_probabilities=array(bags.class_probabilities[row]),
-        boxes_xyxy=array(found.boxes) / np.array([*sample.scale_xy, *sample.scale_xy], dtype=np.float32),
+        boxes_xyxy=array(boxes),
         labels=array(found.labels, np.int64),
         scores=array(found.scores),
         box_uncertainties=array(bags.instance_uncertainties[row][found.instances]),
+        masks=masks,
     )

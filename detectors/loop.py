@@ -97,7 +97,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         )
     detector.train()
     optimizer = _optimizer(detector, config)
-    log = RunLog(job.spans, job.notes)
+    log = RunLog(job.spans, [*job.notes, *_mask_notes(detector, job.labeled)])
     resume = load_resume(directory, job.fingerprint)
     start = 0
     if resume is not None:
@@ -110,7 +110,13 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         (directory / METRICS).unlink(missing_ok=True)
     module, optimizer = fabric.setup(Objective(detector, config), optimizer)
     loader = BatchLoader(
-        config, job.labeled, job.unlabeled, spans=job.spans, divisor=detector.size_divisor, rank=fabric.global_rank
+        config,
+        job.labeled,
+        job.unlabeled,
+        spans=job.spans,
+        divisor=detector.size_divisor,
+        masks=detector.makes_masks,
+        rank=fabric.global_rank,
     )
     checkpoints = _checkpoint_steps(config, job.spans, len(job.labeled))
     stage = None
@@ -142,6 +148,13 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
                 rate = len(batch.names) * config.devices / seconds
                 report(StepReport(done, config.steps, batch.stage.value, losses, rate, losses["discrepancy"]))
     return _finish(fabric, job, detector, log, resumed_from=start)
+
+
+def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list[str]:
+    """Say so when a detector of masks was given none."""
+    if not detector.makes_masks or any(mask is not None for image in labeled for mask in image.masks or ()):
+        return []
+    return ["no label has a mask: boxes were learned, the masks that this detector predicts mean nothing"]
 
 
 def _optimizer(detector: MidlDetector, config: TrainConfig) -> torch.optim.Optimizer:
@@ -186,7 +199,14 @@ def _metrics(fabric: Fabric, job: Job, detector: MidlDetector, log: RunLog) -> d
     """Accuracy on the held-out images (None with a reason where there is none to measure) and the run's own numbers."""
     loaded = LoadedDetector(detector.eval(), job.categories, job.config.image_size, job.labels_sha256)
     scorer = Scorer(loaded, device=fabric.device)
-    measured: dict[str, Any] = {"AP": None, "AP50": None, "AP75": None, "AP_per_class": {}}
+    measured: dict[str, Any] = {
+        "AP": None,
+        "AP50": None,
+        "AP75": None,
+        "AP_per_class": {},
+        "mask_AP": None,
+        "mask_AP50": None,
+    }
     reason = None
     if not job.held_out:
         reason = "no held-out images"
@@ -202,6 +222,8 @@ def _metrics(fabric: Fabric, job: Job, detector: MidlDetector, log: RunLog) -> d
         "AP50": measured["AP50"],
         "AP75": measured["AP75"],
         "AP_per_class": measured["AP_per_class"],
+        "mask_AP": measured["mask_AP"],
+        "mask_AP50": measured["mask_AP50"],
         "AP_reason": reason,
         "mil": mil,
         "stages": log.stages(),

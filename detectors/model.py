@@ -23,10 +23,20 @@ ParameterRole = Literal["features", "regressor", "classifiers", "mil"]
 
 @dataclass(frozen=True)
 class Target:
-    """Labels of one image. boxes: (n, 4) float32, xyxy in pixels of the batch's image; labels: (n,) int64 in 0..C-1."""
+    """Labels of one image. boxes: (n, 4) float32, xyxy in pixels of the batch's image; labels: (n,) int64 in 0..C-1.
+
+    masks: (n, H, W) bool of the real image without padding, a row without any True where an object has no mask; None
+    where the detector wants none.
+    """
 
     boxes: Tensor
     labels: Tensor
+    masks: Tensor | None = None
+
+    def to(self, device: torch.device) -> Target:
+        """Return the labels on `device`."""
+        masks = None if self.masks is None else self.masks.to(device)
+        return Target(self.boxes.to(device), self.labels.to(device), masks)
 
 
 @dataclass(frozen=True)
@@ -60,12 +70,16 @@ class Instances:
 
 @dataclass(frozen=True)
 class Detections:
-    """The boxes found in one image, best first. boxes: (n, 4) xyxy in pixels; instances: (n,) indices into the bag."""
+    """The boxes found in one image, best first. boxes: (n, 4) xyxy in pixels; instances: (n,) indices into the bag.
+
+    masks: (n, M, M) probabilities of each box's own class over the box; None where the detector makes none.
+    """
 
     boxes: Tensor
     labels: Tensor
     scores: Tensor
     instances: Tensor
+    masks: Tensor | None = None
 
 
 class MidlDetector(nn.Module, ABC):
@@ -73,6 +87,8 @@ class MidlDetector(nn.Module, ABC):
 
     # Images are padded to multiples of this on the right and at the bottom.
     size_divisor: int = 32
+    # Whether it is trained with masks and predicts them.
+    makes_masks: bool = False
 
     num_classes: int
     midl: MidlConfig
@@ -96,7 +112,10 @@ class MidlDetector(nn.Module, ABC):
 
     @abstractmethod
     def detection_loss(self, instances: Instances, targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Eq. 1 as named scalars, finite and connected to the graph also where no image has a box."""
+        """Eq. 1 as named scalars, finite and connected to the graph also where no image has a box.
+
+        Whatever is drawn at random comes from torch's global generator, which the caller sets by the step.
+        """
 
     @abstractmethod
     def detect(

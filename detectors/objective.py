@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 
 from detectors.batches import StepBatch
 from detectors.config import TrainConfig
-from detectors.data import Batch
+from detectors.data import Batch, sampling_seed
 from detectors.midl.bags import bag_discrepancy, bag_mil_loss, pseudo_image_labels
 from detectors.midl.schedule import Stage
 from detectors.model import Instances, MidlDetector, ParameterRole
@@ -44,6 +47,14 @@ def image_labels(batch: Batch, num_classes: int) -> Tensor:
     return torch.stack(rows)
 
 
+@contextmanager
+def _drawing_from(seed: int, device: torch.device) -> Iterator[None]:
+    """Set torch's global generator, which torchvision's samplers draw from, and give it back as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 class Objective(nn.Module):
     """The step's losses as the forward of a module, so that DDP sees one forward a step."""
 
@@ -60,7 +71,8 @@ class Objective(nn.Module):
         instances = self._instances(stage, labeled, unlabeled)
         count = len(labeled.names)
         known, unknown = instances[:count], instances[count:]
-        losses = self.detector.detection_loss(known, labeled.targets)
+        with _drawing_from(sampling_seed(seed=self.config.seed, step=batch.step), labeled.images.device):
+            losses = self.detector.detection_loss(known, labeled.targets)
         total = torch.stack(list(losses.values())).sum()
         if self.config.method == "plain":
             return {**losses, "discrepancy": bag_discrepancy(known, self.config.midl).detach(), "total": total}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # name -> module with `build(*, num_classes, backbone, weights, midl)`; a new detector is one new file and one line here
 _DETECTORS: Final[dict[str, str]] = {
     "retinanet": "detectors.retinanet",
+    "mask-rcnn": "detectors.mask_rcnn",
     "ssd300": "detectors.ssd",
 }
 

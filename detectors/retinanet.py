@@ -12,6 +12,7 @@ from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import box_iou, sigmoid_focal_loss
 
+from detectors.anchors import pyramid_anchors
 from detectors.backbones import LEVEL_STRIDES, PyramidBackbone, build_trunk
 from detectors.config import MidlConfig
 from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
@@ -70,7 +71,7 @@ class RetinaNet(MidlDetector):
     def instances(self, features: list[Tensor], sizes_hw: Tensor) -> Instances:
         """See MidlDetector."""
         zc, zo = self.mil(features)
-        anchors = self.anchors(features)  # (N, 4)
+        anchors = pyramid_anchors(self.anchor_generator, features)  # (N, 4)
         centres = (anchors[:, :2] + anchors[:, 2:]) / 2  # (N, 2) x, y
         # Anchors out in the padding would share in the softmax of Eq. 11 and make a score depend on the batch.
         valid = (centres[None] < sizes_hw.flip(1)[:, None]).all(dim=2)  # (B, N)
@@ -83,19 +84,6 @@ class RetinaNet(MidlDetector):
             priors=anchors.expand(len(sizes_hw), -1, -1),
             valid=valid,
         )
-
-    def anchors(self, features: list[Tensor]) -> Tensor:
-        """Anchors of all levels, (N, 4) xyxy in pixels, centred in their cells.
-
-        The strides are exact at every image size; AnchorGenerator.forward derives them by division, which shifts P6
-        and P7.
-        """
-        device = features[0].device
-        self.anchor_generator.set_cell_anchors(torch.float32, device)
-        grids = [list(level.shape[-2:]) for level in features]
-        strides = [[torch.tensor(s, device=device)] * 2 for s in LEVEL_STRIDES]
-        levels = self.anchor_generator.grid_anchors(grids, strides)
-        return torch.cat([level + stride / 2 for level, stride in zip(levels, LEVEL_STRIDES, strict=True)])
 
     def detection_loss(self, instances: Instances, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Focal losses of f1 and f2, smooth L1 of the boxes (Eq. 1): per image over its positives, mean over images."""

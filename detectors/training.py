@@ -140,6 +140,8 @@ def _fingerprint(
     for image in (*labeled, *held_out):
         digest.update(f"{image.path}\0{image.path.stat().st_size}\0".encode())
         digest.update(image.boxes_xyxy.tobytes() + image.labels.tobytes())
+        if image.masks is not None:
+            digest.update(json.dumps(image.masks, default=repr).encode())
     for path in unlabeled:
         digest.update(f"{path}\0{path.stat().st_size}\0".encode())
     return digest.hexdigest()

@@ -19,7 +19,7 @@ def evaluate(
     per_class: Annotated[bool, typer.Option("--per-class", help="Also the APs of each class.")] = False,
     workspace: opt.WorkspaceOption = opt.WORKSPACE,
 ) -> None:
-    """Measure AP, AP50 and AP75 of a trained detector on labelled images, as COCO does.
+    """Measure AP, AP50 and AP75 of a trained detector on labelled images, as COCO does, and of its masks.
 
     Also for objects by area: small below 32², medium up to 96², large above, in pixels of the file.
 
@@ -37,6 +37,8 @@ def evaluate(
         + ", ".join(f"{name} {_number(metrics[name])}" for name in ("AP", "AP50", "AP75"))
     )
     typer.echo("objects by size: " + ", ".join(f"{name} {_number(metrics[f'AP_{name}'])}" for name in _SIZES))
+    if metrics["mask_AP"] is not None:
+        typer.echo(f"masks: AP {_number(metrics['mask_AP'])}, AP50 {_number(metrics['mask_AP50'])}")
     if per_class:
         typer.echo(f"  {'AP of each class':24} {'all':>6} " + " ".join(f"{name:>6}" for name in _SIZES))
         for name in metrics["AP_per_class"]:

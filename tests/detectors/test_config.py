@@ -50,7 +50,7 @@ def test_config_round_trip_and_unknown_keys() -> None:
 
 
 def test_unknown_names_list_the_choices() -> None:
-    assert {"retinanet", "ssd300"} <= set(detector_names())
+    assert {"retinanet", "mask-rcnn", "ssd300"} <= set(detector_names())
     with pytest.raises(ValueError, match="retinanet"):
         build_detector("yolo", num_classes=2, backbone="efficientnet_lite0", weights="none")
     with pytest.raises(ValueError, match=backbone_names()[0]):

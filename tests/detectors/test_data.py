@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from detector_data import write_images
 from PIL import Image
 
 from detectors.data import LabeledImage, augmentation_rng, collate, draw, load_coco, load_sample
+from detectors.masks import decode_mask, encode_mask
 
 
 def coco(folder: Path, **changes: object) -> Path:
@@ -113,3 +115,98 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         load_sample(tmp_path / "bad.jpg")
     with pytest.raises(FileNotFoundError):
         load_sample(tmp_path / "none.jpg")
+
+
+TRIANGLE = [[10.0, 10.0, 40.0, 10.0, 10.0, 30.0]]
+
+
+def test_polygons_and_run_lengths_are_one_bitmap() -> None:
+    drawn = decode_mask(TRIANGLE, file_wh=(60, 50))
+    assert drawn.shape == (50, 60)
+    assert drawn.sum() == pytest.approx(30 * 20 / 2, rel=0.1)
+    assert drawn[12, 12]
+    assert not drawn[28, 38]
+    compressed = encode_mask(drawn)
+    assert json.loads(json.dumps(compressed)) == compressed
+    columns = drawn.flatten(order="F").astype(int)  # COCO counts down the columns, first the pixels outside
+    edges = np.flatnonzero(np.diff(columns)) + 1
+    plain = {"size": [50, 60], "counts": np.diff([0, *edges, columns.size]).tolist()}
+    for runs in (compressed, plain):
+        np.testing.assert_array_equal(decode_mask(runs, file_wh=(60, 50)), drawn)
+    parts = decode_mask([*TRIANGLE, [50.0, 40.0, 55.0, 40.0, 55.0, 45.0, 50.0, 45.0]], file_wh=(60, 50))
+    assert parts.sum() == drawn.sum() + 25
+
+
+@pytest.mark.parametrize("size_wh", [(120, 100), (30, 25)])
+def test_masks_are_resized_with_their_image(size_wh: tuple[int, int]) -> None:
+    polygon = decode_mask(TRIANGLE, file_wh=(60, 50), size_wh=size_wh)
+    runs = decode_mask(encode_mask(decode_mask(TRIANGLE, file_wh=(60, 50))), file_wh=(60, 50), size_wh=size_wh)
+    assert polygon.shape == runs.shape == size_wh[::-1]
+    assert (polygon & runs).sum() / (polygon | runs).sum() > 0.9
+
+
+@pytest.mark.parametrize("form", ["polygon", "run lengths"])
+def test_masks_follow_flips_and_scales(tmp_path: Path, form: str) -> None:
+    """The mask covers the coloured square, which the file draws, in every augmented copy."""
+    image = write_images(tmp_path, 1, size_wh=(90, 60), rng=np.random.default_rng(0))[0]
+    x1, y1, x2, y2 = image.boxes_xyxy[0].tolist()
+    mask: object = [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    if form == "run lengths":
+        mask = encode_mask(decode_mask(mask, file_wh=(90, 60)))  # type: ignore[arg-type]
+    image = replace(image, masks=(mask,))
+    for step in range(6):
+        sample = load_sample(image, rng=augmentation_rng(seed=0, step=step, position=0, stream=0), masks=True)
+        assert sample.target is not None
+        assert sample.target.masks is not None
+        square = sample.image[2] < 70  # yellow has hardly any blue; the ground is grey
+        assert sample.target.masks.shape == (1, *sample.image.shape[1:])
+        assert (sample.target.masks[0] & square).sum() / (sample.target.masks[0] | square).sum() > 0.9
+
+
+def test_masks_are_drawn_only_when_wanted(tmp_path: Path) -> None:
+    image = write_images(tmp_path, 1, size_wh=(60, 50), rng=np.random.default_rng(0), boxes=2)[0]
+    image = replace(image, masks=(None, TRIANGLE))
+    plain, masked = load_sample(image), load_sample(image, masks=True)
+    assert plain.target is not None
+    assert plain.target.masks is None
+    assert masked.target is not None
+    assert masked.target.masks is not None
+    assert masked.target.masks.flatten(1).any(dim=1).tolist() == [False, True]
+    without = load_sample(replace(image, masks=None), masks=True).target
+    assert without is not None
+    assert without.masks is not None
+    assert not without.masks.any()
+
+
+def test_coco_masks_stay_with_their_boxes(tmp_path: Path) -> None:
+    annotations = [
+        {"id": 1, "image_id": 7, "category_id": 9, "bbox": [10, 10, 30, 20], "segmentation": TRIANGLE},
+        {"id": 2, "image_id": 7, "category_id": 2, "bbox": [0, 0, 0, 5], "segmentation": [[0, 0, 1, 1, 2, 2]]},
+        {"id": 3, "image_id": 7, "category_id": 2, "bbox": [1, 1, 5, 5], "segmentation": []},
+    ]
+    images, _ = load_coco(coco(tmp_path, annotations=annotations), tmp_path)
+    assert images[0].masks == (TRIANGLE, None)
+    assert images[1].masks == ()
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ([[1.0, 1.0, 5.0, 5.0]], "at least three points"),
+        ([[1.0, 1.0, 5.0, 5.0, 2.0]], "at least three points"),
+        ([[1.0, 1.0, 5.0, 5.0, 2.0, float("nan")]], "at least three points"),
+        ({"size": [9, 9], "counts": [81]}, r"size \[50, 60\]"),
+        ({"size": [50, 60]}, "counts"),
+        ({"size": [50, 60], "counts": "abc"}, "object 0"),
+        ({"size": [50, 60], "counts": [1, 2]}, "object 0"),
+        ("polygon", "object 0"),
+        ([1.0, 2.0, 3.0], "object 0"),
+    ],
+)
+def test_bad_masks_are_named(tmp_path: Path, mask: object, message: str) -> None:
+    image = write_images(tmp_path, 1, size_wh=(60, 50), rng=np.random.default_rng(0))[0]
+    with pytest.raises(ValueError, match=message) as caught:
+        load_sample(replace(image, masks=(mask,)), masks=True)  # type: ignore[arg-type]
+    assert "0.png: mask of object 0" in str(caught.value)
+    with pytest.raises(ValueError, match="masks must be 1"):
+        replace(image, masks=())
