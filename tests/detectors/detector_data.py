@@ -1,4 +1,4 @@
-"""Makes labeled images: bright squares (class 0) and dark ones (class 1) on a noisy grey ground."""
+"""Makes labeled images: bright squares (class 0) and dark ones (class 1) on a noisy grey ground, with masks."""
 
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def write_images(
                 np.array(corners, dtype=np.float32).reshape(-1, 4),
                 np.array(labels, dtype=np.int64),
                 path.name,
+                tuple([[x1, y1, x2, y1, x2, y2, x1, y2]] for x1, y1, x2, y2 in corners),
             )
         )
     return made

@@ -144,7 +144,14 @@ def run_stage(
     config = TrainConfig(**{**TINY, "detector": name, "steps": steps, "lambda_": lambda_, "augment": False})  # type: ignore[arg-type]
     detector = tiny(name).train()
     spread_classifiers(detector, 0.05)
-    loader = BatchLoader(config, images, pool, spans=[StageSpan(stage, 0, steps)], divisor=detector.size_divisor)
+    loader = BatchLoader(
+        config,
+        images,
+        pool,
+        spans=[StageSpan(stage, 0, steps)],
+        divisor=detector.size_divisor,
+        masks=detector.makes_masks,
+    )
     batch: StepBatch = loader.load(0)
     objective = Objective(detector, config)
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3, weight_decay=0.1)
@@ -236,3 +243,6 @@ def test_a_few_images_are_learned(tmp_path: Path, name: str) -> None:
     assert result.ap50 > 0.9
     best = Scorer(tmp_path / "out").score([made[0].path])[0]
     np.testing.assert_allclose(best.boxes_xyxy[0], made[0].boxes_xyxy[0], atol=6)
+    masks = result.metrics["mask_AP50"]
+    assert (masks is not None) == tiny(name).makes_masks
+    assert masks is None or masks > 0.9
