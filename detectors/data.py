@@ -27,7 +27,8 @@ _MIN_BOX_SIDE = 1.0
 class LabeledImage:
     """One image with its labels. Pixels are those of the file, without applying an EXIF rotation.
 
-    masks: of each object, None where it has none; they are only decoded for detectors that want them.
+    masks: of each object, None where it has none; they are only decoded for detectors that want them. masks_wh: width
+    and height of the picture whose pixels they are in, None for the file's.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class LabeledImage:
     labels: np.ndarray  # (n,) int64 in 0..C-1
     name: str
     masks: tuple[Segmentation | None, ...] | None = None
+    masks_wh: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.masks is not None and len(self.masks) != len(self.labels):
@@ -190,7 +192,8 @@ def load_sample(
     bitmaps = None
     if masks:
         segmentations = item.masks or (None,) * len(item.labels)
-        drawn = draw_masks(segmentations, name=item.name, file_wh=_unscaled(image, scale), size_wh=(width, height))
+        of_wh = item.masks_wh or _unscaled(image, scale)
+        drawn = draw_masks(segmentations, name=item.name, file_wh=of_wh, size_wh=(width, height))
         bitmaps = drawn[kept].flip(2) if flip else drawn[kept]
     return Sample(image, scale, Target(boxes[kept], torch.from_numpy(item.labels)[kept], bitmaps), item.name)
 

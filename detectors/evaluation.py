@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 from detectors.checkpoint import LoadedDetector
 from detectors.data import LabeledImage, file_size_wh, load_sample
 from detectors.inference import ImageScore, Scorer
-from detectors.masks import Segmentation, draw_masks
+from detectors.masks import draw_masks
 
 # An anchor with this IoU to a box is on an object (paper Fig. 9).
 _ON_OBJECT_IOU = 0.5
@@ -79,9 +79,12 @@ def _mask_precision(scores: Sequence[ImageScore], images: Sequence[LabeledImage]
     for image, score in zip(images, scores, strict=True):
         size_wh = file_size_wh(image.path)
         masks = image.masks or (None,) * len(image.labels)
-        truth = [_rectangle(b) if m is None else m for m, b in zip(masks, image.boxes_xyxy, strict=True)]
-        crowds = torch.tensor([int(mask is None) for mask in masks], dtype=torch.int64)
-        found, drawn = (draw_masks(m, name=image.name, file_wh=size_wh) for m in (score.masks or (), truth))
+        crowds = torch.tensor([mask is None for mask in masks], dtype=torch.int64)
+        found = draw_masks(score.masks or (), name=image.name, file_wh=size_wh)
+        drawn = draw_masks(masks, name=image.name, file_wh=image.masks_wh or size_wh, size_wh=size_wh)
+        for row in crowds.nonzero().flatten().tolist():
+            x1, y1, x2, y2 = image.boxes_xyxy[row].clip(min=0).round().astype(int)
+            drawn[row, y1:y2, x1:x2] = True
         metric.update(
             [{"masks": found, "scores": _tensor(score.scores), "labels": _tensor(score.labels)}],
             [{"masks": drawn, "labels": _tensor(image.labels), "iscrowd": crowds}],
@@ -139,12 +142,6 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 def _tensor(array: np.ndarray) -> torch.Tensor:
     """Return an array as torchmetrics wants it."""
     return torch.from_numpy(np.ascontiguousarray(array))
-
-
-def _rectangle(box_xyxy: np.ndarray) -> Segmentation:
-    """Return a box as a polygon."""
-    x1, y1, x2, y2 = box_xyxy.tolist()
-    return [[x1, y1, x2, y1, x2, y2, x1, y2]]
 
 
 def _share(value: torch.Tensor) -> float | None:

@@ -150,7 +150,10 @@ def _sizes(pool: Pool) -> dict[str, tuple[int, int]]:
 def _image(
     workspace: Workspace, labels: LabelSet, frame: LabeledFrame, sizes: dict[str, tuple[int, int]]
 ) -> "LabeledImage":
-    """A labelled frame as the detectors take it: boxes in pixels of the cached JPEG, crowds left out."""
+    """A labelled frame as the detectors take it: boxes in pixels of the cached JPEG, crowds left out.
+
+    Masks stay in pixels of the labels, for run lengths cannot be scaled; they are drawn when a detector wants them.
+    """
     import numpy as np
 
     from detectors.data import LabeledImage
@@ -164,4 +167,6 @@ def _image(
         boxes_xyxy=np.array([frame.boxes_xyxy[i] for i in single], np.float32).reshape(-1, 4) * scale,
         labels=np.array([index_of[frame.categories[i]] for i in single], np.int64),
         name=frame.frame_id,
+        masks=tuple(json.loads(frame.segmentations[i]) if frame.segmentations[i] else None for i in single),
+        masks_wh=(frame.width, frame.height),
     )

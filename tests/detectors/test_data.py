@@ -146,14 +146,16 @@ def test_masks_are_resized_with_their_image(size_wh: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("form", ["polygon", "run lengths"])
-def test_masks_follow_flips_and_scales(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("scale", [1, 2])
+def test_masks_follow_flips_and_scales(tmp_path: Path, form: str, scale: int) -> None:
     """The mask covers the coloured square, which the file draws, in every augmented copy."""
     image = write_images(tmp_path, 1, size_wh=(90, 60), rng=np.random.default_rng(0))[0]
-    x1, y1, x2, y2 = image.boxes_xyxy[0].tolist()
+    x1, y1, x2, y2 = (scale * image.boxes_xyxy[0]).tolist()
     mask: object = [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    masks_wh = (scale * 90, scale * 60)  # labels of the same picture at another size
     if form == "run lengths":
-        mask = encode_mask(decode_mask(mask, file_wh=(90, 60)))  # type: ignore[arg-type]
-    image = replace(image, masks=(mask,))
+        mask = encode_mask(decode_mask(mask, file_wh=masks_wh))  # type: ignore[arg-type]
+    image = replace(image, masks=(mask,), masks_wh=None if scale == 1 else masks_wh)
     for step in range(6):
         sample = load_sample(image, rng=augmentation_rng(seed=0, step=step, position=0, stream=0), masks=True)
         assert sample.target is not None

@@ -265,6 +265,11 @@ def test_mask_precision_of_known_answers(tmp_path: Path) -> None:
     made = write_images(tmp_path, 4, size_wh=(96, 64), rng=np.random.default_rng(2), side=20)
     perfect = evaluate(_Oracle(made, grown=0), made, CATEGORIES)
     assert perfect["mask_AP"] == perfect["mask_AP50"] == perfect["AP"] == pytest.approx(1)
+    doubled = [
+        replace(i, masks=tuple([[2 * v for v in p] for p in m] for m in i.masks or ()), masks_wh=(192, 128))  # type: ignore[union-attr]
+        for i in made
+    ]
+    assert evaluate(_Oracle(made, grown=0), doubled, CATEGORIES)["mask_AP"] == pytest.approx(1)
     # 20 px squares grown to 30 px have IoU 2/3, if the image has room: hits at 0.50 to 0.65 only. Boxes stay right.
     left = [image for image in made if image.boxes_xyxy[0, 2] <= 86]
     grown = evaluate(_Oracle(left, grown=10), left, CATEGORIES)

@@ -1,15 +1,39 @@
-"""`curate evaluate` of a detector that makes masks."""
+"""A detector that makes masks: trained on labels that have some, and measured."""
 
 import json
+import shutil
 from pathlib import Path
 
 from commands import curate
+from example import Example
 from PIL import Image
 
 from curate.workspace import Workspace
 from detectors.checkpoint import save_detector, write_json
 from detectors.config import TrainConfig
 from detectors.registry import build_detector
+
+
+def test_masks_of_the_labels_are_learned(example: Example, tmp_path: Path) -> None:
+    document = json.loads(example.labels.read_text())
+    workspace = tmp_path / "w"
+    shutil.copytree(example.workspace, workspace)
+    train = ("train", "--detector", "mask-rcnn", "--steps", 1, "--batch-size", 1, "-w", workspace)
+    assert "no label has a mask" in curate(*train, "--labels", example.labels).stdout
+    for annotation in document["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        annotation["segmentation"] = [[x, y, x + width, y, x + width, y + height, x, y + height]]
+    labels = tmp_path / "masks.json"
+    labels.write_text(json.dumps(document))
+    done = curate(*train, "--labels", labels)
+    assert "no label has a mask" not in done.stdout
+    (metrics,) = (
+        found
+        for found in (json.loads(path.read_text()) for path in (workspace / "detectors").glob("*/metrics.json"))
+        if found["mask_AP50"] is not None
+    )
+    assert metrics["images"]["held_out"] > 0
+    assert any("mask" in stage["mean_losses"] and stage["mean_losses"]["mask"] > 0 for stage in metrics["stages"])
 
 
 def test_masks_are_measured_beside_boxes(tmp_path: Path) -> None:
