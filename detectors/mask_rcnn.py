@@ -92,7 +92,7 @@ class MaskRcnn(MidlDetector):
         self.box_features = BoxFeatures(size.channels, size.width, samples=size.pool_samples)
         self.f1, self.f2 = (RoiHead(size.width, columns=num_classes + 1) for _ in range(2))
         self.regressor = RoiHead(size.width, columns=4)
-        self.mil = RoiMilHead(size.width, num_classes=num_classes)
+        self.mil = RoiMilHead(size.width, num_classes=num_classes, class_bias=midl.class_bias)
         self.mask = MaskHead(size.channels, depth=size.mask_depth, num_classes=num_classes)
         self.matcher = Matcher(_POSITIVE_IOU, _POSITIVE_IOU, allow_low_quality_matches=False)
         self.sampler = BalancedPositiveNegativeSampler(size.sampled, _POSITIVE_SHARE)

@@ -54,7 +54,13 @@ class RetinaNet(MidlDetector):
             for _ in range(2)
         )
         self.regressor = DenseHead(size.channels, depth=size.depth, anchors=_ANCHORS, columns=4)
-        self.mil = MilHead(size.channels, depth=size.mil_depth, anchors=_ANCHORS, num_classes=num_classes)
+        self.mil = MilHead(
+            size.channels,
+            depth=size.mil_depth,
+            anchors=_ANCHORS,
+            num_classes=num_classes,
+            class_bias=midl.class_bias,
+        )
         self.anchor_generator = AnchorGenerator(
             tuple(tuple(_SIZE_PER_STRIDE * stride * scale for scale in _SCALES) for stride in LEVEL_STRIDES),
             (_ASPECT_RATIOS,) * len(LEVEL_STRIDES),

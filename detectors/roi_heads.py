@@ -15,6 +15,7 @@ from torchvision.models.detection.roi_heads import project_masks_on_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
 from detectors.backbones import LEVEL_STRIDES
+from detectors.midl.heads import init_mil_branches
 
 # Regions are pooled from the levels of strides 8, 16 and 32, by size as in Lin et al. 2017 (224 px at stride 16).
 _POOLED_LEVELS = 3
@@ -69,19 +70,14 @@ class RoiHead(nn.Module):
 
 
 class RoiMilHead(nn.Module):
-    """The MIL branch (paper Fig. 5): a hidden layer, then class logits zc and objectness logits zo, both from bias 0.
+    """The MIL branch (paper Fig. 5): a hidden layer, then class logits zc and objectness logits zo."""
 
-    For the bias see `detectors.midl.heads.MilHead`.
-    """
-
-    def __init__(self, width: int, *, num_classes: int) -> None:
+    def __init__(self, width: int, *, num_classes: int, class_bias: float = 0.0) -> None:
         super().__init__()
         self.hidden = nn.Linear(width, width)
         self.classes = nn.Linear(width, num_classes)
         self.objectness = nn.Linear(width, num_classes)
-        for branch in (self.classes, self.objectness):
-            nn.init.normal_(branch.weight, std=0.01)
-            nn.init.zeros_(branch.bias)
+        init_mil_branches(self.classes, self.objectness, class_bias=class_bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return class logits and objectness logits, each (R, C)."""

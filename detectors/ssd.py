@@ -21,6 +21,7 @@ from torchvision.models.detection.ssd import SSDClassificationHead, SSDRegressio
 from torchvision.ops import box_convert, box_iou
 
 from detectors.config import MidlConfig
+from detectors.midl.heads import init_mil_branches
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
 from detectors.postprocess import detections
 from detectors.ssd_levels import build_levels
@@ -35,18 +36,15 @@ _BACKGROUND = -1
 
 
 class SsdMilHead(nn.Module):
-    """The MIL branch: class logits zc and objectness logits zo, each one convolution a level like SSD's other heads.
+    """The MIL branch: class logits zc and objectness logits zo, each one convolution a level like SSD's other heads."""
 
-    Both start at bias 0, as in `detectors.midl.heads.MilHead`.
-    """
-
-    def __init__(self, channels: Sequence[int], anchors: Sequence[int], num_classes: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], anchors: Sequence[int], num_classes: int, *, class_bias: float = 0.0
+    ) -> None:
         super().__init__()
         self.classes = SSDClassificationHead(channels, anchors, num_classes)
         self.objectness = SSDClassificationHead(channels, anchors, num_classes)
-        for name, parameter in self.named_parameters():
-            if name.endswith("weight"):
-                nn.init.normal_(parameter, std=0.01)
+        init_mil_branches(self.classes, self.objectness, class_bias=class_bias)
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return class logits and objectness logits, each (B, N, C)."""
@@ -64,7 +62,7 @@ class Ssd300(MidlDetector):
         anchors = self.default_boxes.num_anchors_per_location()
         self.f1, self.f2 = (SSDClassificationHead(levels.channels, anchors, num_classes + 1) for _ in range(2))
         self.regressor = SSDRegressionHead(levels.channels, anchors)
-        self.mil = SsdMilHead(levels.channels, anchors, num_classes)
+        self.mil = SsdMilHead(levels.channels, anchors, num_classes, class_bias=midl.class_bias)
         self.matcher = SSDMatcher(0.5)
         self.box_coder = BoxCoder(weights=(10.0, 10.0, 5.0, 5.0))
 

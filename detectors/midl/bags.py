@@ -48,7 +48,9 @@ def objectness_logits(instances: Instances, midl: MidlConfig) -> Tensor:
 def bag_probabilities(instances: Instances, midl: MidlConfig) -> Tensor:
     """Image class probabilities (Eq. 8), (B, C). Also under uniform switches: the MIL head learns all the same."""
     kind = "softmax" if midl.class_probability == "uniform" else midl.class_probability
-    p_cls = class_weights(instances.mil_class_logits, kind, delta_fg=midl.delta_fg)
+    p_cls = class_weights(
+        instances.mil_class_logits, kind, delta_fg=midl.delta_fg, background_gradient=midl.background_gradient
+    )
     p_obj = objectness_weights(objectness_logits(instances, midl), "learned", valid=instances.valid)
     assert p_cls is not None
     assert p_obj is not None

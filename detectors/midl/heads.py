@@ -55,23 +55,33 @@ class DenseHead(nn.Module):
         return torch.cat([instance_rows(self.predict(self.tower(level)), self.columns) for level in levels], dim=1)
 
 
+def init_mil_branches(classes: nn.Module, objectness: nn.Module, *, class_bias: float) -> None:
+    """Start the two branches of a MIL head: small weights, biases 0 and, in the class branch, `class_bias`.
+
+    With the focal prior (-4.6) there every instance would sit on the second line of Eq. 10, which passes no gradient,
+    and none would ever learn.
+    """
+    for branch, bias in ((classes, class_bias), (objectness, 0.0)):
+        for name, parameter in branch.named_parameters():
+            if name.endswith("weight"):
+                nn.init.normal_(parameter, std=0.01)
+            else:
+                nn.init.constant_(parameter, bias)
+
+
 class MilHead(nn.Module):
     """The MIL branch (paper Fig. 5): a shared tower, then class logits zc and objectness logits zo.
 
-    Both branches start at bias 0. With the focal prior (-4.6) on the class branch every instance would sit on the
-    second line of Eq. 10, which passes no gradient, and none would ever learn. The prediction layers are 1x1, so that
-    the head stays light.
+    The prediction layers are 1x1, so that the head stays light.
     """
 
-    def __init__(self, channels: int, *, depth: int, anchors: int, num_classes: int) -> None:
+    def __init__(self, channels: int, *, depth: int, anchors: int, num_classes: int, class_bias: float = 0.0) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.tower = conv_tower(channels, depth)
         self.classes = nn.Conv2d(channels, anchors * num_classes, 1)
         self.objectness = nn.Conv2d(channels, anchors * num_classes, 1)
-        for branch in (self.classes, self.objectness):
-            nn.init.normal_(branch.weight, std=0.01)
-            nn.init.zeros_(branch.bias)  # type: ignore[arg-type]
+        init_mil_branches(self.classes, self.objectness, class_bias=class_bias)
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return class logits and objectness logits, each (B, N, C)."""

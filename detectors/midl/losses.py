@@ -48,10 +48,12 @@ def image_uncertainty(u: Tensor, p_cls: Tensor | None, p_obj: Tensor | None, *, 
     return per_instance.mean(dim=-1) if per_instance.shape[-1] else per_instance.sum(dim=-1)
 
 
-def class_weights(mil_class_logits: Tensor, kind: ClassProbability, *, delta_fg: float = 0.0) -> Tensor | None:
+def class_weights(
+    mil_class_logits: Tensor, kind: ClassProbability, *, delta_fg: float = 0.0, background_gradient: bool = False
+) -> Tensor | None:
     """p_cls as the switch says: Eq. 10 for "softmax", plain sigmoid for "sigmoid", None (1/C) for "uniform"."""
     if kind == "softmax":
-        return class_probability(mil_class_logits, delta_fg=delta_fg)
+        return class_probability(mil_class_logits, delta_fg=delta_fg, background_gradient=background_gradient)
     if kind == "sigmoid":
         return full_precision(mil_class_logits).sigmoid()
     if kind == "uniform":

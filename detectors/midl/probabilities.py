@@ -49,12 +49,12 @@ def instance_uncertainty(cls_logits_1: Tensor, cls_logits_2: Tensor, activation:
     return (class_scores(cls_logits_1, activation) - class_scores(cls_logits_2, activation)).square()
 
 
-def class_probability(mil_class_logits: Tensor, *, delta_fg: float = 0.0) -> Tensor:
+def class_probability(mil_class_logits: Tensor, *, delta_fg: float = 0.0, background_gradient: bool = False) -> Tensor:
     """Probability of each class given the instance (Eq. 10).
 
     Where the largest logit is above `delta_fg` this is a softmax; elsewhere, on background, (1 - exp(z)) normalised. No
-    gradient passes through the second line: raising p there needs a *lower* logit, so the MIL loss would push an
-    instance away from the foreground and it could never climb over the threshold.
+    gradient passes through the second line, unless `background_gradient` says so: raising p there needs a *lower*
+    logit, so the MIL loss would push an instance away from the foreground and it could never climb over the threshold.
 
     mil_class_logits: (..., N, C). delta_fg: logit units, at most 0.
 
@@ -64,7 +64,8 @@ def class_probability(mil_class_logits: Tensor, *, delta_fg: float = 0.0) -> Ten
         raise ValueError(f"delta_fg is a logit threshold and must be at most 0, got {delta_fg!r}")
     logits = full_precision(mil_class_logits)
     foreground = logits.softmax(dim=-1)
-    reverse = -torch.expm1(logits.detach().clamp(max=0.0))  # (..., N, C), 1 - exp(z) without cancellation near z = 0
+    below = logits if background_gradient else logits.detach()
+    reverse = -torch.expm1(below.clamp(max=0.0))  # (..., N, C), 1 - exp(z) without cancellation near z = 0
     total = reverse.sum(dim=-1, keepdim=True)
     uniform = torch.full_like(reverse, 1.0 / max(logits.shape[-1], 1))
     background = torch.where(total > _MIN_REVERSE_SUM, reverse / total.clamp(min=_MIN_REVERSE_SUM), uniform)

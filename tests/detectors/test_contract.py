@@ -70,6 +70,13 @@ def test_one_class_needs_no_special_case(name: str) -> None:
     assert torch.isfinite(loss)
 
 
+def test_the_class_branch_starts_at_its_bias(name: str) -> None:
+    for bias in (0.0, -4.6):
+        instances = run(tiny(name, midl=MidlConfig(class_bias=bias)).eval())
+        assert (instances.mil_class_logits[instances.valid] - bias).abs().max() < 2
+        assert instances.mil_objectness_logits[instances.valid].abs().max() < 2
+
+
 def test_batch_normalization_stays_frozen(name: str) -> None:
     detector = tiny(name).train()
     before = {k: v.clone() for k, v in detector.state_dict().items() if "running" in k}

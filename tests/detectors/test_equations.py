@@ -144,6 +144,14 @@ def test_second_line_passes_no_gradient_and_the_first_does() -> None:
     assert (zc.grad[1] != 0).all()
 
 
+def test_the_gradient_of_the_second_line_is_a_switch_and_points_down() -> None:
+    """Raising p_cls there needs a lower logit: the trap that is shut by default."""
+    logits = torch.tensor([[-0.5, -3.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(class_probability(logits, background_gradient=True)[0, 0], logits)
+    assert gradient[0, 0] < 0
+    assert torch.equal(class_probability(logits, background_gradient=True), class_probability(logits))
+
+
 def test_tied_objectness_adds_the_detectors_logits_without_gradient() -> None:
     zo, z1, z2 = (torch.randn(2, 4, 3, requires_grad=True) for _ in range(3))
     tied = tied_objectness_logits(zo, z1, z2)
