@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from detectors.checkpoint import LoadedDetector, load_detector
+from detectors.cpu import keep_kernels_and_memory
 from detectors.data import Batch, Sample, collate, load_sample
 from detectors.masks import paste_masks
 from detectors.midl.bags import BagScores, bag_scores
@@ -64,6 +65,7 @@ class Scorer:
             raise ValueError(
                 f"batch_size must be at least 1 and max_boxes at least 0, got {batch_size} and {max_boxes}"
             )
+        keep_kernels_and_memory()
         loaded = detector if isinstance(detector, LoadedDetector) else load_detector(detector)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.detector = loaded.detector.to(self.device).eval()

@@ -24,6 +24,7 @@ from detectors.checkpoint import (
     write_json,
 )
 from detectors.config import TrainConfig
+from detectors.cpu import keep_kernels_and_memory
 from detectors.data import LabeledImage
 from detectors.evaluation import evaluate, evaluate_mil
 from detectors.inference import Scorer
@@ -85,6 +86,7 @@ class Job:
 
 def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -> TrainResult:
     """Train in this process, one of config.devices."""
+    keep_kernels_and_memory()
     config, directory = job.config, job.output
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

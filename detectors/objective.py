@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import one_hot
 
 from detectors.batches import StepBatch
 from detectors.config import TrainConfig
@@ -68,19 +68,18 @@ class Objective(nn.Module):
         ones in labeled stages), the rest are the terms before their factors.
         """
         stage, labeled, unlabeled = batch.stage, batch.labeled, batch.unlabeled
-        instances = self._instances(stage, labeled, unlabeled)
-        count = len(labeled.names)
-        known, unknown = instances[:count], instances[count:]
+        midl = self.config.midl
+        known = self._instances(stage, labeled)
         with _drawing_from(sampling_seed(seed=self.config.seed, step=batch.step), labeled.images.device):
             losses = self.detector.detection_loss(known, labeled.targets)
         total = torch.stack(list(losses.values())).sum()
-        if self.config.method == "plain":
-            return {**losses, "discrepancy": bag_discrepancy(known, self.config.midl).detach(), "total": total}
-        midl = self.config.midl
-        losses["mil"] = bag_mil_loss(known, midl, image_labels(labeled, self.detector.num_classes))
-        total = total + midl.mil_weight * losses["mil"]
+        if self.config.method == "midl":
+            losses["mil"] = bag_mil_loss(known, midl, image_labels(labeled, self.detector.num_classes))
+            total = total + midl.mil_weight * losses["mil"]
         if unlabeled is None:
-            return {**losses, "discrepancy": bag_discrepancy(known, midl).detach(), "total": total}
+            with torch.no_grad():
+                return {**losses, "discrepancy": bag_discrepancy(known, midl), "total": total}
+        unknown = self._instances(stage, unlabeled)
         discrepancy = bag_discrepancy(unknown, midl)
         sign = -1.0 if stage is Stage.MAXIMIZE else 1.0
         total = total + sign * self.config.lambda_ * discrepancy
@@ -89,17 +88,15 @@ class Objective(nn.Module):
             total = total + midl.mil_weight * losses["mil_unlabeled"]
         return {**losses, "discrepancy": discrepancy, "total": total}
 
-    def _instances(self, stage: Stage, labeled: Batch, unlabeled: Batch | None) -> Instances:
-        """One forward over both batches, labeled images first, without gradient below the heads while maximizing."""
-        images, sizes = labeled.images, labeled.sizes_hw
-        if unlabeled is not None:
-            height, width = (max(labeled.images.shape[a], unlabeled.images.shape[a]) for a in (2, 3))
-            pads = [(0, width - b.images.shape[3], 0, height - b.images.shape[2]) for b in (labeled, unlabeled)]
-            images = torch.cat([pad(b.images, p) for b, p in zip((labeled, unlabeled), pads, strict=True)])
-            sizes = torch.cat([labeled.sizes_hw, unlabeled.sizes_hw])
+    def _instances(self, stage: Stage, batch: Batch) -> Instances:
+        """The bags of a batch, without gradient below the heads while maximizing.
+
+        Labeled and unlabeled images go through one after the other: together each would be padded to the largest of
+        both, and on a CPU twice the memory costs more than the larger batch saves.
+        """
         with torch.set_grad_enabled(torch.is_grad_enabled() and stage is not Stage.MAXIMIZE):
-            features = self.detector.features(images, sizes)
-        return self.detector.instances(features, sizes)
+            features = self.detector.features(batch.images, batch.sizes_hw)
+        return self.detector.instances(features, batch.sizes_hw)
 
     def _pseudo_mil_loss(self, instances: Instances) -> Tensor:
         """MIL loss of the unlabeled images; one in which the classifiers see no class takes no part."""
