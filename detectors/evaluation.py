@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.ops import box_iou
 
 from detectors.checkpoint import LoadedDetector
 from detectors.data import LabeledImage, file_size_wh, load_sample
 from detectors.inference import ImageScore, Scorer
 from detectors.masks import draw_masks
+from detectors.midl.bags import on_objects
 
-# An anchor with this IoU to a box is on an object (paper Fig. 9).
-_ON_OBJECT_IOU = 0.5
 # Our names of what torchmetrics calls otherwise; object sizes in the order of COCO's precision array, "" for all.
 _AT_IOU = {"AP50": "map_50", "AP75": "map_75"}
 _SIZES = ("", "_small", "_medium", "_large")
@@ -110,11 +108,9 @@ def evaluate_mil(scorer: Scorer | LoadedDetector, images: Sequence[LabeledImage]
         present.append(np.isin(np.arange(len(scorer.categories)), image.labels))
         if sample.target is None or len(sample.target.boxes) == 0:
             continue
-        overlap = box_iou(sample.target.boxes.to(scorer.device), instances.priors[0]).amax(dim=0)  # (N,)
-        valid = instances.valid[0]
-        on_object = (overlap >= _ON_OBJECT_IOU) & valid
+        on_object = on_objects(instances, [sample.target.boxes.to(scorer.device)])[0]  # (N,)
         if on_object.any():
-            share = (on_object.sum() / valid.sum()).item()
+            share = (on_object.sum() / instances.valid[0].sum()).item()
             ratios.append((bags.objectness[0] * on_object).sum().item() / share)
     precisions = [
         average_precision(scores, truth)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from detectors.checkpoint import LoadedDetector, load_detector
+from detectors.config import MidlConfig
 from detectors.cpu import keep_kernels_and_memory
 from detectors.data import Batch, Sample, collate, load_sample
 from detectors.masks import paste_masks
@@ -48,7 +49,8 @@ class ImageScore:
 class Scorer:
     """Scores images on a device. An image's score does not depend on those it is scored with.
 
-    detector: a folder that `train` wrote, or a LoadedDetector. device: None takes the GPU if there is one.
+    detector: a folder that `train` wrote, or a LoadedDetector. device: None takes the GPU if there is one. midl:
+    switches to score by, None for those of the training; together they give each row of the paper's Table 5.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Scorer:
         score_threshold: float = 0.05,
         iou_threshold: float = 0.5,
         max_boxes: int = 100,
+        midl: MidlConfig | None = None,
     ) -> None:
         if batch_size < 1 or max_boxes < 0:
             raise ValueError(
@@ -70,6 +73,7 @@ class Scorer:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.detector = loaded.detector.to(self.device).eval()
         self.categories = loaded.categories
+        self.midl = midl or self.detector.midl
         self.image_size = loaded.image_size
         self._batch_size = batch_size
         self._score_threshold = score_threshold
@@ -101,7 +105,7 @@ class Scorer:
         """Run the detector over decoded images: what `score` and the measurements of MIL share."""
         batch = collate(samples, divisor=self.detector.size_divisor).to(self.device)
         instances = self.detector.instances(self.detector.features(batch.images, batch.sizes_hw), batch.sizes_hw)
-        return batch, instances, bag_scores(instances, self.detector.midl)
+        return batch, instances, bag_scores(instances, self.midl)
 
     def _groups(self, paths: Sequence[Path]) -> Iterator[tuple[list[int], list[Sample]]]:
         """Yield batches of images of one padded size, so that no image sees more padding than it would alone."""

@@ -109,7 +109,8 @@ class MaskRcnn(MidlDetector):
         proposals, logits, deltas, anchors = self.rpn(features, sizes_hw)
         counts = [len(boxes) for boxes in proposals]
         x = self.box_features(features, proposals)  # (R, width)
-        zc, zo = self.mil(x)
+        (mil_x,) = self.mil_features([x])
+        zc, zo = self.mil(mil_x)
 
         def bags(rows: Tensor) -> Tensor:  # (R, K) -> (B, N, K)
             return pad_sequence(list(torch.split(rows, counts)), batch_first=True)

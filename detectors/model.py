@@ -127,6 +127,10 @@ class MidlDetector(nn.Module, ABC):
     def modules_by_role(self) -> dict[ParameterRole, list[nn.Module]]:
         """Return all modules with parameters by role; training freezes whole roles."""
 
+    def mil_features(self, features: list[Tensor]) -> list[Tensor]:
+        """Return what the MIL head reads, without gradient to the features where the switch says so."""
+        return features if self.midl.mil_moves_features else [level.detach() for level in features]
+
     def normalized(self, images: Tensor, sizes_hw: Tensor) -> Tensor:
         """Return (B, 3, H, W) float32 in the backbone's normalization, exactly zero on the padding."""
         x = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]

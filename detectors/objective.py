@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from detectors.batches import StepBatch
 from detectors.config import TrainConfig
 from detectors.data import Batch, sampling_seed
-from detectors.midl.bags import bag_discrepancy, bag_mil_loss, pseudo_image_labels
+from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_objectness_loss, pseudo_image_labels
 from detectors.midl.schedule import Stage
 from detectors.model import Instances, MidlDetector, ParameterRole
 
@@ -76,6 +76,10 @@ class Objective(nn.Module):
         if self.config.method == "midl":
             losses["mil"] = bag_mil_loss(known, midl, image_labels(labeled, self.detector.num_classes))
             total = total + midl.mil_weight * losses["mil"]
+            if midl.objectness_from_boxes:
+                boxes = [target.boxes for target in labeled.targets]
+                losses["objectness"] = bag_objectness_loss(known, midl, boxes)
+                total = total + midl.mil_weight * losses["objectness"]
         if unlabeled is None:
             with torch.no_grad():
                 return {**losses, "discrepancy": bag_discrepancy(known, midl), "total": total}

@@ -76,7 +76,7 @@ class RetinaNet(MidlDetector):
 
     def instances(self, features: list[Tensor], sizes_hw: Tensor) -> Instances:
         """See MidlDetector."""
-        zc, zo = self.mil(features)
+        zc, zo = self.mil(self.mil_features(features))
         anchors = pyramid_anchors(self.anchor_generator, features)  # (N, 4)
         centres = (anchors[:, :2] + anchors[:, 2:]) / 2  # (N, 2) x, y
         # Anchors out in the padding would share in the softmax of Eq. 11 and make a score depend on the batch.

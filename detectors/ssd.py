@@ -78,7 +78,7 @@ class Ssd300(MidlDetector):
 
     def instances(self, features: list[Tensor], sizes_hw: Tensor) -> Instances:
         """See MidlDetector."""
-        zc, zo = self.mil(features)
+        zc, zo = self.mil(self.mil_features(features))
         priors = self.priors(features, sizes_hw)
         return Instances(
             cls_logits_1=self.f1(features),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from detectors.config import MidlConfig
 from detectors.midl.losses import (
@@ -16,9 +18,16 @@ from detectors.midl.losses import (
     objectness_weights,
     weighted_instance_uncertainty,
 )
-from detectors.midl.probabilities import image_class_probability, instance_uncertainty, tied_objectness_logits
+from detectors.midl.probabilities import (
+    full_precision,
+    image_class_probability,
+    instance_uncertainty,
+    tied_objectness_logits,
+)
 from detectors.model import Instances
 
+# An instance with this IoU to a box is on an object (paper Fig. 9).
+ON_OBJECT_IOU = 0.5
 # An unlabeled image has class c if any of its instances scores this for c.
 PSEUDO_LABEL_SCORE = 0.5
 
@@ -27,7 +36,7 @@ PSEUDO_LABEL_SCORE = 0.5
 class BagScores:
     """What MIDL says of B images with N instances and C classes; all in 0-1, in float32."""
 
-    uncertainty: Tensor  # (B,) Eq. 7
+    uncertainty: Tensor  # (B,) Eq. 7, or as MidlConfig.image_score says
     mean_uncertainty: Tensor  # (B,) mean of u over valid instances and classes: Eq. 6
     max_uncertainty: Tensor  # (B,) largest instance uncertainty, weighted over classes as in Eq. 7
     objectness_uncertainty: Tensor  # (B,) p_cls uniform, p_obj learned
@@ -55,6 +64,29 @@ def bag_probabilities(instances: Instances, midl: MidlConfig) -> Tensor:
     assert p_cls is not None
     assert p_obj is not None
     return image_class_probability(p_cls, p_obj)
+
+
+def on_objects(instances: Instances, boxes: Sequence[Tensor]) -> Tensor:
+    """Which instances overlap an object by ON_OBJECT_IOU, (B, N) bool. boxes: of each image, (n, 4) xyxy."""
+    rows = [
+        box_iou(of_image, priors).amax(dim=0) >= ON_OBJECT_IOU
+        if len(of_image) and len(priors)
+        else torch.zeros(len(priors), dtype=torch.bool, device=priors.device)
+        for of_image, priors in zip(boxes, instances.priors, strict=True)
+    ]
+    return torch.stack(rows) & instances.valid
+
+
+def bag_objectness_loss(instances: Instances, midl: MidlConfig, boxes: Sequence[Tensor]) -> Tensor:
+    """-log of the share of p_obj on objects, mean over the images with instances on objects; 0 without any."""
+    on_object = on_objects(instances, boxes)
+    # A softmax over the instances: the share is a difference of log-sum-exps, which stays finite where it is tiny.
+    logits = full_precision(objectness_logits(instances, midl)).amax(dim=-1)  # (B, N)
+    floor = torch.finfo(logits.dtype).min
+    inside, total = (logits.masked_fill(~rows, floor).logsumexp(dim=1) for rows in (on_object, instances.valid))
+    counted = on_object.any(dim=1)
+    losses = torch.where(counted, total - inside, torch.zeros_like(total))
+    return losses.sum() / counted.sum().clamp(min=1)
 
 
 def bag_discrepancy(instances: Instances, midl: MidlConfig) -> Tensor:
@@ -101,11 +133,16 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
         assert learned is not None
         p_obj = learned if midl.objectness == "learned" else None
         per_instance = weighted_instance_uncertainty(u, p_cls) * valid  # (B, N)
-        empty = u.shape[1] == 0
+        largest = per_instance.amax(dim=1) if u.shape[1] else per_instance.new_zeros(u.shape[0])
+        image_score = {
+            "joint": image_uncertainty(u, p_cls, p_obj, valid=valid),
+            "mean": image_uncertainty(u, p_cls, None, valid=valid),
+            "max": largest,
+        }
         return BagScores(
-            uncertainty=image_uncertainty(u, p_cls, p_obj, valid=valid),
+            uncertainty=image_score[midl.image_score],
             mean_uncertainty=image_uncertainty(u, None, None, valid=valid),
-            max_uncertainty=per_instance.new_zeros(u.shape[0]) if empty else per_instance.amax(dim=1),
+            max_uncertainty=largest,
             objectness_uncertainty=image_uncertainty(u, None, learned, valid=valid),
             class_probabilities=bag_probabilities(instances, midl),
             instance_uncertainties=per_instance,
