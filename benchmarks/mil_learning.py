@@ -1,19 +1,23 @@
-"""Whether the MIL head learns, over the steps of training, for each of its switches (the paper's Fig. 9).
+"""Plain and MIDL training at equal labelled steps, and whether the MIL head learns, for each switch (paper Fig. 9).
 
     python benchmarks/mil_learning.py --annotations pool.json --images pool/ --test test.json --test-images test/
-        [--steps 600] [--every 200] [--seeds 0] [--variants default ...] [--csv results.csv]
+        [--steps 800] [--seeds 0] [--variants plain default ...] [--csv results.csv]
 
-Trains with 20% of the labelled images and no unlabelled ones, so in labelled steps alone, and measures at every resume
-file, on test images:
-  mass ratio  share of p_obj on instances with IoU >= 0.5 to an object, over the share of such instances; 1 is chance
-  image AP    average precision of p_img (Eq. 8) as a classifier of images
-  AP50        of the boxes, at the end only
-One line a measurement goes to the CSV file; what it holds already is not run again.
+Trains with 20% of the pool labelled (every fifth image) and the rest unlabelled. One line goes to the CSV file at the
+end of each stage:
+  mass_ratio   share of p_obj on instances with IoU >= 0.5 to an object, over the share of such instances; 1 is chance
+  image_AP     average precision of p_img (Eq. 8) as a classifier of images
+  discrepancy  U of the unlabelled images, mean over the last twentieth of the stage's steps (in labelled stages: of the
+               labelled ones)
+  AP50         of the boxes on all test images, at the end only
+What the file holds already is not run again.
 """
 
 import argparse
 import csv
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,89 +28,123 @@ from detectors.config import MidlConfig, TrainConfig
 from detectors.data import LabeledImage, load_coco
 from detectors.evaluation import evaluate, evaluate_mil
 from detectors.inference import load_detector
+from detectors.midl.schedule import StageSpan, labeled_only, stage_spans
 from detectors.registry import build_detector
 from detectors.training import StepReport, train
 
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the defaults."""
+
+    midl: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+
 FOCAL_PRIOR = -4.6
-VARIANTS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "paper": {
-        "tie_objectness": False,
-        "class_bias": FOCAL_PRIOR,
-        "background_gradient": True,
-        "mil_weight": 1.0,
-    },
-    "focal prior": {"class_bias": FOCAL_PRIOR},
-    "second line's gradient": {"background_gradient": True},
-    "objectness untied": {"tie_objectness": False},
-    "sigmoid": {"class_probability": "sigmoid"},
-    "MIL weight 1": {"mil_weight": 1.0},
+PRINTED = {"tie_objectness": False, "background_gradient": True, "mil_weight": 1.0}
+VARIANTS: dict[str, Variant] = {
+    "plain": Variant(train={"method": "plain"}),
+    "default": Variant(),
+    "printed": Variant(PRINTED),
+    "printed, focal prior": Variant({**PRINTED, "class_bias": FOCAL_PRIOR}),
+    "printed, lambda 10": Variant(PRINTED, {"lambda_": 10.0}),
+    "focal prior": Variant({"class_bias": FOCAL_PRIOR}),
+    "second line's gradient": Variant({"background_gradient": True}),
+    "objectness untied": Variant({"tie_objectness": False}),
+    "objectness from boxes": Variant({"objectness_from_boxes": True}),
+    "untied, from boxes": Variant({"tie_objectness": False, "objectness_from_boxes": True}),
+    "sigmoid": Variant({"class_probability": "sigmoid"}),
+    "MIL off the features": Variant({"mil_moves_features": False}),
+    "MIL off the features, weight 1": Variant({"mil_moves_features": False, "mil_weight": 1.0}),
+    "MIL weight 1": Variant({"mil_weight": 1.0}),
+    "no MIL on unlabelled": Variant({"mil_on_unlabeled": False}),
+    "lambda 0": Variant(train={"lambda_": 0.0}),
+    "lambda 10": Variant(train={"lambda_": 10.0}),
+    "lambda 50": Variant(train={"lambda_": 50.0}),
+    "uniform": Variant({"class_probability": "uniform", "objectness": "uniform"}),
 }
-COLUMNS = ("variant", "seed", "step", "mass_ratio", "image_AP", "AP50")
+COLUMNS = ("detector", "variant", "seed", "step", "stage", "mass_ratio", "image_AP", "discrepancy", "AP50")
 _LABELED_EVERY = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Whether the MIL head learns.")
-    parser.add_argument("--annotations", type=Path, required=True, help="COCO file of the training images")
+    parser = argparse.ArgumentParser(description="Plain and MIDL training, and whether the MIL head learns.")
+    parser.add_argument("--annotations", type=Path, required=True, help="COCO file of the pool")
     parser.add_argument("--images", type=Path, required=True, help="the folder of its images")
     parser.add_argument("--test", type=Path, required=True, help="COCO file of the test images")
     parser.add_argument("--test-images", type=Path, required=True, help="the folder of its images")
-    parser.add_argument("--test-count", type=int, default=100, help="test images that are used")
+    parser.add_argument("--mil-count", type=int, default=64, help="test images for the figures of MIL")
     parser.add_argument("--detector", default=TrainConfig.detector)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--every", type=int, default=200, help="steps between measurements")
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--image-size", type=int, default=256, help="long side in pixels")
     parser.add_argument("--csv", type=Path, default=Path("mil_learning.csv"))
     arguments = parser.parse_args()
 
-    images, categories = load_coco(arguments.annotations, arguments.images)
+    pool, categories = load_coco(arguments.annotations, arguments.images)
     test, _ = load_coco(arguments.test, arguments.test_images, categories=categories)
-    test = test[:: max(1, len(test) // arguments.test_count)][: arguments.test_count]
-    done = set(finished(arguments.csv, arguments.steps))
+    done = finished(arguments.csv, arguments.steps)
     for seed in arguments.seeds:
-        for variant in arguments.variants:
-            if (variant, seed) in done:
+        for name in arguments.variants:
+            if (arguments.detector, name, seed) in done:
                 continue
+            variant = VARIANTS[name]
             config = TrainConfig(
                 detector=arguments.detector,
                 steps=arguments.steps,
                 image_size=arguments.image_size,
-                checkpoint_every=arguments.every,
                 seed=seed,
-                midl=MidlConfig(**VARIANTS[variant]),
+                midl=MidlConfig(**variant.midl),
+                **variant.train,
             )
-            rows = measure(config, images[::_LABELED_EVERY], test, categories)
-            write(arguments.csv, [{"variant": variant, "seed": seed, **row} for row in rows])
+            rows = measure(config, pool, test, categories, mil_count=arguments.mil_count)
+            write(arguments.csv, [{"detector": config.detector, "variant": name, "seed": seed, **row} for row in rows])
 
 
 def measure(
-    config: TrainConfig, labeled: list[LabeledImage], test: list[LabeledImage], categories: list[str]
+    config: TrainConfig, pool: list[LabeledImage], test: list[LabeledImage], categories: list[str], *, mil_count: int
 ) -> list[dict[str, Any]]:
-    """Train, and measure at each resume file and at the end."""
+    """Train, and measure at the end of each stage."""
+    spans = stage_spans(config.steps) if config.method == "midl" else labeled_only(config.steps)
+    of_step = {span.stop: span for span in spans}
+    some = test[:: max(1, len(test) // mil_count)][:mil_count]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
         def on_step(report: StepReport) -> None:
-            if report.step % config.checkpoint_every == 0 and report.step < config.steps:  # type: ignore[operator]
-                rows.append({"step": report.step, **mil_figures(resumed(folder, config, categories), test)})
+            if report.step in of_step and report.step < config.steps:
+                rows.append(row(of_step[report.step], resumed(folder, config, categories)))
 
-        train(config, categories=categories, labeled=labeled, unlabeled=[], held_out=[], output=folder, on_step=on_step)
+        def row(span: StageSpan, loaded: LoadedDetector) -> dict[str, Any]:
+            figures = evaluate_mil(loaded, some) if config.method == "midl" else {}
+            shown = (
+                {
+                    "mass_ratio": f"{figures['objectness_mass_ratio'] or 0:.1f}",
+                    "image_AP": f"{figures['image_AP'] or 0:.3f}",
+                }
+                if figures
+                else {}
+            )
+            return {"step": span.stop, "stage": span.stage.value, **shown}
+
+        result = train(
+            config,
+            categories=categories,
+            labeled=pool[::_LABELED_EVERY],
+            unlabeled=[image.path for place, image in enumerate(pool) if place % _LABELED_EVERY],
+            held_out=[],
+            output=folder,
+            on_step=on_step,
+        )
         loaded = load_detector(folder)
-        accuracy = {"AP50": round(evaluate(loaded, test, categories)["AP50"], 3)}
-        rows.append({"step": config.steps, **mil_figures(loaded, test), **accuracy})
+        accuracy = {"AP50": f"{evaluate(loaded, test, categories)['AP50']:.3f}"}
+        rows.append({**row(spans[-1], loaded), **accuracy})
+    for measured, stage in zip(rows, result.metrics["stages"], strict=True):
+        measured["discrepancy"] = f"{stage['discrepancy_last']:.2e}"
     return rows
-
-
-def mil_figures(loaded: LoadedDetector, test: list[LabeledImage]) -> dict[str, Any]:
-    figures = evaluate_mil(loaded, test)
-    return {
-        "mass_ratio": f"{figures['objectness_mass_ratio'] or 0:.1f}",
-        "image_AP": f"{figures['image_AP'] or 0:.3f}",
-    }
 
 
 def resumed(folder: Path, config: TrainConfig, categories: list[str]) -> LoadedDetector:
@@ -124,12 +162,13 @@ def resumed(folder: Path, config: TrainConfig, categories: list[str]) -> LoadedD
     return LoadedDetector(detector.eval(), tuple(categories), config.image_size, "")
 
 
-def finished(path: Path, steps: int) -> list[tuple[str, int]]:
-    """The variants and seeds that were measured to the last step."""
+def finished(path: Path, steps: int) -> set[tuple[str, str, int]]:
+    """The detectors, variants and seeds that were measured to the last step."""
     if not path.exists():
-        return []
+        return set()
     with path.open(newline="") as file:
-        return [(row["variant"], int(row["seed"])) for row in csv.DictReader(file) if int(row["step"]) == steps]
+        rows = list(csv.DictReader(file))
+    return {(row["detector"], row["variant"], int(row["seed"])) for row in rows if int(row["step"]) == steps}
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
