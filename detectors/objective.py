@@ -36,6 +36,13 @@ def freeze_for(detector: MidlDetector, stage: Stage) -> None:
                 parameter.grad = None
 
 
+def frozen_parts(detector: MidlDetector, stage: Stage) -> tuple[str, ...]:
+    """Names of the detector's parts that a stage leaves as they are, in the order of their making."""
+    roles = detector.modules_by_role()
+    fixed = {id(module) for role in FROZEN[stage] for module in roles[role]}
+    return tuple(name for name, module in detector.named_children() if id(module) in fixed)
+
+
 def image_labels(batch: Batch, num_classes: int) -> Tensor:
     """Which classes each labeled image holds, (B, C) bool."""
     rows = [

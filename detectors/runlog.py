@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from detectors.midl.schedule import Stage, StageSpan
@@ -16,11 +17,17 @@ _EDGE_SHARE = 20
 class RunLog:
     """Losses and discrepancy of every stage; its state is plain JSON, kept in the resume file."""
 
-    def __init__(self, spans: Sequence[StageSpan], notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        spans: Sequence[StageSpan],
+        notes: Sequence[str] = (),
+        frozen: Mapping[Stage, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
         self._spans = spans
         self._sums: list[dict[str, float]] = [{} for _ in spans]
         self._discrepancies: list[list[float]] = [[] for _ in spans]
         self._notes = list(notes)
+        self._frozen = frozen
         self.seconds = 0.0
 
     def add(self, step: int, losses: Mapping[str, float], seconds: float) -> None:
@@ -42,7 +49,7 @@ class RunLog:
         self.seconds = float(state["seconds"])
 
     def stages(self) -> list[dict[str, Any]]:
-        """One row a stage: its steps, mean losses, and the discrepancy at its start and end."""
+        """One row a stage: its steps, the parts it left fixed, mean losses, the discrepancy at start and end."""
         rows = []
         for span, sums, values in zip(self._spans, self._sums, self._discrepancies, strict=True):
             edge = max(1, len(values) // _EDGE_SHARE)
@@ -51,6 +58,7 @@ class RunLog:
                     "stage": span.stage.value,
                     "start": span.start,
                     "stop": span.stop,
+                    "frozen": list(self._frozen.get(span.stage, ())),
                     "mean_losses": {name: value / len(values) for name, value in sums.items()},
                     "discrepancy_first": sum(values[:edge]) / edge,
                     "discrepancy_last": sum(values[-edge:]) / edge,

@@ -51,6 +51,7 @@ def train(
         NonFiniteLossError: training diverged.
     """
     _check(categories, labeled)
+    config = config.for_labeled(len(labeled))
     use_stages = config.method == "midl" and len(unlabeled) > 0
     notes = []
     if config.method == "midl" and not unlabeled:
@@ -63,7 +64,7 @@ def train(
         held_out=tuple(held_out),
         output=output,
         labels_sha256=labels_sha256,
-        spans=stage_spans(config.steps) if use_stages else labeled_only(config.steps),
+        spans=stage_spans(config.steps, config.stages) if use_stages else labeled_only(config.steps),
         notes=tuple(notes),
         fingerprint=_fingerprint(config, categories, labeled, unlabeled, held_out, labels_sha256),
     )

@@ -1,5 +1,6 @@
 """Options that several commands share, and how their text becomes values."""
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from curate.errors import UsageError
 from curate.selection.registry import ACQUISITIONS, DEFAULT_ACQUISITION
 from curate.types import Sampling
 from curate.workspace import DEFAULT_WORKSPACE
-from detectors.config import TrainConfig
+from detectors.config import PRESETS, TrainConfig
 from detectors.registry import backbone_names, detector_names
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h)?")
@@ -39,6 +40,10 @@ StrideOption = Annotated[int | None, typer.Option(help="Each so-many-th frame is
 AllFramesOption = Annotated[bool, typer.Option("--all-frames", help="Every frame is a candidate.")]
 StepsOption = Annotated[
     int | None, typer.Option(min=1, help="Training steps over all stages.", show_default=str(TRAIN.steps))
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(help=f"Training options under one name: {', '.join(PRESETS)}. Options beside it go before its own."),
 ]
 BackboneOption = Annotated[
     str | None, typer.Option(help=f"{', '.join(backbone_names())}, or a timm model.", show_default=TRAIN.backbone)
@@ -87,15 +92,40 @@ def sampling(every: str | None, fps: float | None, stride: int | None, all_frame
     return chosen[0] if chosen else None
 
 
-def train_config(seed: int, **given: Any) -> TrainConfig | None:
-    """A training configuration from the options that were given; None where none was."""
-    given = {name: value for name, value in given.items() if value is not None}
-    if not given:
+def train_config(seed: int, *, preset: str | None = None, file: Path | None = None, **given: Any) -> TrainConfig | None:
+    """A training configuration from a preset, a file over it, options over both; None where none is given."""
+    options = {name: value for name, value in given.items() if value is not None}
+    if not (preset or file or options):
         return None
+    values = _preset(preset) | _config_file(file) | options | {"seed": seed}
+    if "steps" in options and "epochs" not in options:
+        values.pop("epochs", None)
     try:
-        return TrainConfig(seed=seed, **given)
-    except ValueError as error:
+        return TrainConfig.from_dict(values)
+    except (ValueError, TypeError) as error:
         raise UsageError(f"training options: {error}") from error
+
+
+def _preset(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    if name not in PRESETS:
+        raise UsageError(f"--preset {name!r}: choices are {', '.join(PRESETS)}")
+    return dict(PRESETS[name])
+
+
+def _config_file(path: Path | None) -> dict[str, Any]:
+    """The training values of a JSON file; that of a trained detector, config.json, is one too."""
+    if path is None:
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {path}: {error}") from error
+    values = document.get("train", document) if isinstance(document, dict) else None
+    if not isinstance(values, dict):
+        raise UsageError(f"--config {path}: give a JSON object of training options")
+    return values
 
 
 def _interval(fps: float) -> float:

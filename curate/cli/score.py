@@ -25,6 +25,7 @@ def score(
     all_frames: opt.AllFramesOption = False,
     acquisition: opt.AcquisitionOption = None,
     min_gap: opt.MinGapOption = "1s",
+    preset: opt.PresetOption = None,
     steps: opt.StepsOption = None,
     backbone: opt.BackboneOption = None,
     weights: opt.WeightsOption = None,
@@ -64,7 +65,7 @@ def score(
         labels=labels,
         detector=detector,
         train_config=opt.train_config(
-            seed, steps=steps, backbone=backbone, weights=weights, batch_size=batch_size, devices=devices
+            seed, preset=preset, steps=steps, backbone=backbone, weights=weights, batch_size=batch_size, devices=devices
         ),
         holdout=holdout,
         acquisition=acquisition,

@@ -1,5 +1,6 @@
 """`curate train`: train a detector on the workspace's labels."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,13 @@ def train(
         str | None, typer.Option(help="The detector's name.", show_default="from labels and options")
     ] = None,
     steps: opt.StepsOption = None,
+    epochs: Annotated[
+        float | None, typer.Option(min=0, help="Epochs of the labelled frames in the place of --steps.")
+    ] = None,
+    preset: opt.PresetOption = None,
+    config: Annotated[
+        Path | None, typer.Option(help="JSON of training options, the switches of MIDL among them (docs/method.md).")
+    ] = None,
     backbone: opt.BackboneOption = None,
     weights: opt.WeightsOption = None,
     batch_size: opt.BatchSizeOption = None,
@@ -21,6 +29,15 @@ def train(
     optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.", show_default=opt.TRAIN.optimizer)] = None,
     method: Annotated[
         str | None, typer.Option(help="midl, or plain: the detection loss alone.", show_default=opt.TRAIN.method)
+    ] = None,
+    lambda_: Annotated[
+        float | None,
+        typer.Option(
+            "--lambda", min=0, help="Weight of the discrepancy; 0 is without.", show_default=str(opt.TRAIN.lambda_)
+        ),
+    ] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Save a moving average of the weights with this decay.", show_default="none")
     ] = None,
     precision: Annotated[
         str | None,
@@ -39,6 +56,8 @@ def train(
 
       curate train --labels labels.json
 
+      curate train --preset short
+
       curate train --steps 4000 --backbone resnet50 --weights imagenet --devices 2
     """
     from curate.cli.console import console_progress
@@ -49,10 +68,15 @@ def train(
     from curate.workspace import Workspace
     from detectors.config import TrainConfig
 
-    config = opt.train_config(
+    train_config = opt.train_config(
         seed,
+        preset=preset,
+        file=config,
         detector=detector,
         steps=steps,
+        epochs=epochs,
+        lambda_=lambda_,
+        ema_decay=ema,
         backbone=backbone,
         weights=weights,
         batch_size=batch_size,
@@ -65,14 +89,14 @@ def train(
     if labels is not None and not labels.is_file():
         raise UsageError(f"--labels {labels}: no such file")
     space = Workspace.open(workspace)
-    report = Report("train", config.to_dict())
+    report = Report("train", train_config.to_dict())
     with console_progress() as progress, space.lock():
         try:
             if labels is not None:
                 with report.stage("label"):
                     report.results["label"] = vars(label(space, labels, progress=progress))
             with report.stage("train"):
-                trained = run_training(space, config, name=name, holdout=holdout, progress=progress)
+                trained = run_training(space, train_config, name=name, holdout=holdout, progress=progress)
             report.results["train"] = vars(trained)
         finally:
             report.write(space)

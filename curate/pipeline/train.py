@@ -66,15 +66,18 @@ def train(
         f"Training {config.detector} ({config.backbone}) as {name}: {len(training):,} labelled frames, "
         f"{len(held_out):,} held out, {len(paths):,} unlabelled, {len(labels.categories)} classes"
     )
-    started = False
+    stage: str | None = None
 
     def on_step(report: "StepReport") -> None:
-        nonlocal started
-        if not started:
-            started = True
+        nonlocal stage
+        if stage is None:
             if report.step > 1:
                 progress.say(f"Training resumed after step {report.step - 1:,}")
-            progress.start("Training", config.steps - report.step + 1, "steps")
+            progress.start("Training", report.total_steps - report.step + 1, "steps")
+        if report.stage != stage:
+            stage = report.stage
+            fixed = f", fixed: {', '.join(report.frozen)}" if report.frozen else ""
+            progress.say(f"  step {report.step:,}: {stage}{fixed}")
         losses = "  ".join(f"{key} {value + 0.0:.3g}" for key, value in report.losses.items())
         progress.advance(1, detail=f"{report.stage}  {losses}")
 
@@ -91,7 +94,7 @@ def train(
         )
     except (ValueError, OSError, NonFiniteLossError) as error:
         raise CurateError(f"training {name}: {error}") from error
-    if started:
+    if stage is not None:
         progress.finish()
     else:
         progress.say(f"Detector: {name} was trained on the same labels and frames before")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from detectors.config import PAPER_STAGES
+
 
 class Stage(StrEnum):
     """What a training step optimizes."""
@@ -15,16 +17,6 @@ class Stage(StrEnum):
     MINIMIZE = "minimize"
 
 
-# The paper's 26 epochs as shares: on a small labeled set its epochs would be too few steps.
-MIDL_SHARES: tuple[tuple[Stage, int], ...] = (
-    (Stage.LABELED, 6),
-    (Stage.MAXIMIZE, 2),
-    (Stage.MINIMIZE, 2),
-    (Stage.LABELED, 6),
-    (Stage.MAXIMIZE, 2),
-    (Stage.MINIMIZE, 2),
-    (Stage.LABELED, 6),
-)
 # The paper divides the rate by ten after epoch 20 of 26.
 _DROP_AT = 20 / 26
 _DROP_FACTOR = 0.1
@@ -39,14 +31,17 @@ class StageSpan:
     stop: int
 
 
-def stage_spans(steps: int, shares: Sequence[tuple[Stage, int]] = MIDL_SHARES) -> tuple[StageSpan, ...]:
-    """Share `steps` among the stages; spans are adjacent and cover every step, and empty ones are dropped."""
+def stage_spans(steps: int, shares: Sequence[tuple[str, float]] = PAPER_STAGES) -> tuple[StageSpan, ...]:
+    """Share `steps` among the stages; spans are adjacent and cover every step, and empty ones are dropped.
+
+    shares: a stage and its share of the steps, in order.
+    """
     total = sum(share for _, share in shares)
     spans: list[StageSpan] = []
-    done = 0
+    done = 0.0
     for stage, share in shares:
         start, done = done, done + share
-        span = StageSpan(stage, round(steps * start / total), round(steps * done / total))
+        span = StageSpan(Stage(stage), round(steps * start / total), round(steps * done / total))
         if span.stop > span.start:
             spans.append(span)
     return tuple(spans)

@@ -1,9 +1,10 @@
+import json
 import subprocess
 import sys
 
 import pytest
 
-from detectors.config import MidlConfig, TrainConfig
+from detectors.config import PRESETS, MidlConfig, TrainConfig
 from detectors.midl import Stage, lr_factor, stage_spans
 from detectors.registry import backbone_names, build_detector, detector_names
 
@@ -26,6 +27,11 @@ def test_names_come_without_torch() -> None:
         ({"precision": "half"}, "precision must be one of auto"),
         ({"steps": 10, "warmup_steps": 11}, "at most steps"),
         ({"batch_size": 3, "devices": 2}, "multiple of devices"),
+        ({"stages": ()}, "at least one pair"),
+        ({"stages": (("maximise", 1),)}, "a stage must be one of labeled, maximize, minimize"),
+        ({"stages": (("labeled", 0),)}, "share of stage labeled must be above zero"),
+        ({"epochs": 0}, "epochs must be above zero"),
+        ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1"),
         ({"method": "plain", "midl": MidlConfig(objectness="uniform")}, "method 'plain'"),
     ],
 )
@@ -38,6 +44,8 @@ def test_impossible_values_are_refused(values: dict[str, object], message: str) 
 def test_midl_switches_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 0"):
         MidlConfig(delta_fg=0.5)
+    with pytest.raises(ValueError, match="joint, mean, max"):
+        MidlConfig(image_score="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="softmax, sigmoid, uniform"):
         MidlConfig(class_probability="learned")  # type: ignore[arg-type]
 
@@ -72,3 +80,23 @@ def test_stage_shares_are_the_papers() -> None:
 def test_learning_rate_warms_up_and_drops_after_twenty_of_26() -> None:
     factors = [lr_factor(step, steps=26, warmup_steps=2) for step in range(26)]
     assert factors == [0.5, *[1.0] * 19, *[0.1] * 6]
+
+
+def test_presets_are_configs() -> None:
+    paper, short = (TrainConfig.from_dict(PRESETS[name]) for name in ("paper", "short"))
+    assert (paper.optimizer, paper.learning_rate, paper.decay, paper.lambda_) == ("sgd", 1e-3, 1e-4, 10)
+    assert paper.midl == MidlConfig(tie_objectness=False, background_gradient=True, mil_weight=1)
+    assert TrainConfig.from_dict(json.loads(json.dumps(short.to_dict()))) == short
+    assert [span.stage.value for span in stage_spans(short.steps, short.stages)] == [
+        "labeled",
+        "maximize",
+        "minimize",
+        "labeled",
+    ]
+
+
+def test_epochs_are_those_of_the_labeled_set() -> None:
+    paper = TrainConfig.from_dict(PRESETS["paper"]).for_labeled(9)  # 5 batches of 2
+    assert paper.steps == 26 * 5
+    assert [span.stop for span in stage_spans(paper.steps, paper.stages)] == [30, 40, 50, 80, 90, 100, 130]
+    assert TrainConfig(steps=7, warmup_steps=0).for_labeled(9).steps == 7

@@ -16,7 +16,7 @@ from detectors.config import MidlConfig, TrainConfig
 from detectors.data import LabeledImage
 from detectors.midl import Stage, StageSpan
 from detectors.runlog import RunLog
-from detectors.training import NonFiniteLossError, train
+from detectors.training import NonFiniteLossError, StepReport, train
 
 HERE = Path(__file__).parent
 
@@ -51,10 +51,45 @@ def test_two_runs_are_equal_bit_for_bit(tmp_path: Path, images: list[LabeledImag
         MidlConfig(class_probability="uniform", objectness="uniform"),
         MidlConfig(class_probability="sigmoid", tie_objectness=False),
         MidlConfig(objectness="uniform", mil_on_unlabeled=False, delta_fg=-1.0),
+        MidlConfig(objectness_from_boxes=True, mil_moves_features=False, image_score="max"),
     ],
 )
 def test_every_switch_trains(tmp_path: Path, images: list[LabeledImage], pool: list[Path], midl: MidlConfig) -> None:
     assert len(go(tmp_path, images, pool, midl=midl)) == 13
+
+
+def test_length_in_epochs_and_stages_of_ones_own(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    stages = (("labeled", 1), ("maximize", 0.5), ("labeled", 0.5))
+    reports = go(tmp_path, images, pool, epochs=2, stages=stages)  # 8 images in batches of 2
+    assert [r.stage for r in reports] == ["labeled"] * 4 + ["maximize"] * 2 + ["labeled"] * 2
+    assert {r.total_steps for r in reports} == {8}
+    assert json.loads((tmp_path / "config.json").read_text())["train"]["steps"] == 8
+
+
+def test_the_log_names_what_a_stage_leaves_fixed(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    reports = go(tmp_path, images, pool)
+    wanted = {"labeled": (), "maximize": ("backbone", "regressor"), "minimize": ("f1", "f2")}
+    assert {r.stage: r.frozen for r in reports} == wanted
+    stages = json.loads((tmp_path / "metrics.json").read_text())["stages"]
+    assert {row["stage"]: tuple(row["frozen"]) for row in stages} == wanted
+
+
+def test_averaged_weights_lag_behind_and_resume(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    values: dict[str, object] = {"steps": 6, "checkpoint_every": 2}
+    go(tmp_path / "last", images, pool, **values)
+    go(tmp_path / "mean", images, pool, ema_decay=0.5, **values)
+
+    def stop(step: StepReport) -> None:
+        if step.step == 5:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        go(tmp_path / "stopped", images, pool, on_step=stop, ema_decay=0.5, **values)
+    assert [r.step for r in go(tmp_path / "stopped", images, pool, ema_decay=0.5, **values)] == [6]
+    last, mean, stopped = (load_file(tmp_path / name / "weights.safetensors") for name in ("last", "mean", "stopped"))
+    assert all(torch.equal(mean[name], stopped[name]) for name in mean)
+    distances = [(mean[name].float() - last[name].float()).abs().max().item() for name in mean]
+    assert 0 < max(distances) < 0.1
 
 
 def test_plain_training_has_one_stage_and_no_mil_loss(
