@@ -216,19 +216,17 @@ class TrainConfig:
         return cls(**known, midl=MidlConfig(**midl))
 
 
-# Settings under one name, as `TrainConfig.from_dict` takes them. "paper" is section 4.1 with Eqs. 9 to 11 as printed;
-# "short" is one round of the stages, for a first try on a CPU.
+# Settings under one name, as `TrainConfig.from_dict` takes them. "paper" is the RetinaNet of section 4.1
+# with Eqs. 9 to 11 as printed, "paper-ssd300" its SSD; "short" is one round of the stages, for a first try on a CPU.
+_AS_PRINTED: Mapping[str, Any] = {
+    "weights": "imagenet",
+    "optimizer": "sgd",
+    "lambda_": 10.0,
+    "midl": {"tie_objectness": False, "background_gradient": True, "mil_weight": 1.0},
+}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {
-        "backbone": "resnet50",
-        "weights": "imagenet",
-        "epochs": 26,
-        "batch_size": 2,
-        "image_size": 1333,
-        "optimizer": "sgd",
-        "lambda_": 10.0,
-        "midl": {"tie_objectness": False, "background_gradient": True, "mil_weight": 1.0},
-    },
+    "paper": {"backbone": "resnet50", "epochs": 26, "batch_size": 2, "image_size": 1333, **_AS_PRINTED},
+    "paper-ssd300": {"detector": "ssd300", "backbone": "vgg16", "epochs": 300, "batch_size": 32, **_AS_PRINTED},
     "short": {
         "steps": 500,
         "stages": [["labeled", 6], ["maximize", 2], ["minimize", 2], ["labeled", 6]],

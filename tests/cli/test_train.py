@@ -1,0 +1,53 @@
+"""How a training is told what to do: presets, files and options."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import curate, one_line
+from example import Example
+
+
+@pytest.fixture
+def workspace(example: Example, tmp_path: Path) -> Path:
+    return shutil.copytree(example.workspace, tmp_path / "w")
+
+
+def test_options_go_before_the_file_and_the_file_before_the_preset(
+    example: Example, workspace: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "train.json"
+    file.write_text(json.dumps({"batch_size": 2, "lambda_": 3, "midl": {"class_probability": "sigmoid"}}))
+    options = ("--preset", "short", "--config", file, "--steps", 8, "--lambda", 2, "--ema", 0.9, "--name", "mine")
+    done = curate("train", "--labels", example.labels, *options, "-w", workspace)
+    assert "step 1: labeled\n" in done.stdout
+    assert "maximize, fixed: backbone, regressor" in done.stdout
+    assert "minimize, fixed: f1, f2" in done.stdout
+    config = json.loads((workspace / "detectors/mine/config.json").read_text())["train"]
+    assert (config["steps"], config["batch_size"], config["lambda_"], config["ema_decay"]) == (8, 2, 2, 0.9)
+    assert config["midl"]["class_probability"] == "sigmoid"
+    metrics = json.loads((workspace / "detectors/mine/metrics.json").read_text())
+    assert [stage["stage"] for stage in metrics["stages"]] == ["labeled", "maximize", "minimize", "labeled"]
+    again = ("--config", workspace / "detectors/mine/config.json", "--epochs", 1, "--name", "again")
+    curate("train", *again, "-w", workspace)
+    config = json.loads((workspace / "detectors/again/config.json").read_text())["train"]
+    labeled = json.loads((workspace / "detectors/again/metrics.json").read_text())["images"]["labeled"]
+    assert config["steps"] == -(-labeled // 2)
+    assert config["midl"]["class_probability"] == "sigmoid"
+
+
+def test_bad_training_options(workspace: Path, tmp_path: Path) -> None:
+    file = tmp_path / "train.json"
+    for text, options, wanted in (
+        ("", ("--preset", "long"), "--preset 'long': choices are paper, paper-ssd300, short"),
+        ("", ("--config", tmp_path / "none.json"), "none.json"),
+        ("{", ("--config", file), str(file)),
+        ("[1]", ("--config", file), "JSON object"),
+        ('{"stepz": 1}', ("--config", file), "unknown TrainConfig keys stepz"),
+        ('{"midl": {"delta_fg": 1}}', ("--config", file), "at most 0"),
+        ('{"steps": "many"}', ("--config", file), "training options"),
+        ("", ("--ema", 2), "ema_decay must be between 0 and 1, got 2.0"),
+    ):
+        file.write_text(text)
+        assert wanted in one_line(curate("train", *options, "-w", workspace, code=2))

@@ -1,0 +1,96 @@
+"""What the switches of MidlConfig do, on bags and on whole detectors."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from detector_runs import spread_classifiers, tiny
+from torch import Tensor
+
+from detectors.config import MidlConfig
+from detectors.midl.bags import bag_mil_loss, bag_objectness_loss, bag_scores, on_objects
+from detectors.model import Instances
+from detectors.registry import detector_names
+
+SIZES = torch.tensor([[64, 96], [64, 96]])
+
+
+@pytest.fixture(params=detector_names())
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def bags() -> Instances:
+    """Two bags of four instances of 10 x 10 px in a row, three classes; the last of the second is padding."""
+    z1, z2, zc, zo = (torch.randn(2, 4, 3) for _ in range(4))
+    left = torch.tensor([0.0, 10.0, 20.0, 30.0])
+    priors = torch.stack([left, torch.zeros(4), left + 10, torch.full((4,), 10.0)], dim=1).expand(2, -1, -1)
+    valid = torch.tensor([[True] * 4, [True, True, True, False]])
+    return Instances(z1, z2, zc, zo, torch.zeros(2, 4, 4), priors, valid)
+
+
+def test_image_scores_are_eq_7_mean_and_largest() -> None:
+    instances = bags()
+    u = (instances.cls_logits_1.sigmoid() - instances.cls_logits_2.sigmoid()) ** 2
+    scores = {
+        score: bag_scores(instances, MidlConfig(image_score=score, class_probability="uniform", tie_objectness=False))  # type: ignore[arg-type]
+        for score in ("joint", "mean", "max")
+    }
+    per_instance = u.mean(dim=2)
+    for image, count in enumerate((4, 3)):
+        counted = per_instance[image, :count]
+        p_obj = instances.mil_objectness_logits[image, :count].amax(dim=1).softmax(dim=0)
+        wanted = {"joint": (counted * p_obj).sum(), "mean": counted.mean(), "max": counted.max()}
+        for score, value in wanted.items():
+            assert scores[score].uncertainty[image].item() == pytest.approx(value.item(), abs=1e-6)
+
+
+def test_instances_on_objects() -> None:
+    boxes = [torch.tensor([[0.0, 0.0, 10.0, 10.0], [22.0, 0.0, 32.0, 10.0]]), torch.tensor([[31.0, 0.0, 41.0, 10.0]])]
+    assert on_objects(bags(), boxes).tolist() == [[True, False, True, False], [False] * 4]  # the last is padding
+    assert not on_objects(bags(), [torch.zeros(0, 4)] * 2).any()
+
+
+def test_objectness_from_boxes_is_the_share_on_objects() -> None:
+    instances, midl = bags(), MidlConfig(tie_objectness=False)
+    boxes = [torch.tensor([[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 30.0, 10.0]]), torch.zeros(0, 4)]
+    powers = [math.exp(max(row)) for row in instances.mil_objectness_logits[0].tolist()]
+    wanted = -math.log((powers[0] + powers[2]) / sum(powers))
+    assert bag_objectness_loss(instances, midl, boxes).item() == pytest.approx(wanted, abs=1e-5)
+    assert bag_objectness_loss(instances, midl, [torch.zeros(0, 4)] * 2).item() == 0
+
+
+def test_objectness_from_boxes_stays_finite_with_its_gradient() -> None:
+    logits = torch.tensor([[[-1e4], [1e4], [0.0], [0.0]]] * 2, requires_grad=True)
+    instances = replace(bags(), mil_objectness_logits=logits)
+    box = [torch.tensor([[0.0, 0.0, 10.0, 10.0]]), torch.zeros(0, 4)]
+    loss = bag_objectness_loss(instances, MidlConfig(tie_objectness=False), box)
+    loss.backward()
+    assert loss.item() == pytest.approx(2e4, rel=1e-3)
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[0, 0] < 0  # more weight to the object
+
+
+def mil_gradient(name: str, *, moves: bool) -> tuple[float, float]:
+    """Largest gradient of the MIL loss on the features' parameters and on the MIL head's."""
+    detector = tiny(name, midl=MidlConfig(mil_moves_features=moves)).train()
+    spread_classifiers(detector, 0.3)
+    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    instances = detector.instances(detector.features(images, SIZES), SIZES)
+    bag_mil_loss(instances, detector.midl, torch.tensor([[True, False], [True, True]])).backward()
+
+    def largest(role: str) -> float:
+        modules = detector.modules_by_role()[role]  # type: ignore[index]
+        grads: list[Tensor] = [p.grad for m in modules for p in m.parameters() if p.grad is not None]
+        return max((g.abs().max().item() for g in grads), default=0.0)
+
+    return largest("features"), largest("mil")
+
+
+def test_the_mil_loss_moves_the_features_or_not(name: str) -> None:
+    assert all(value > 0 for value in mil_gradient(name, moves=True))
+    features, head = mil_gradient(name, moves=False)
+    assert features == 0
+    assert head > 0
