@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, smooth_l1_loss
-from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 from torchvision.ops import box_iou
 
 from detectors.backbones import PyramidBackbone, build_trunk
 from detectors.config import MidlConfig
+from detectors.midl.padding import pad_bags
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
 from detectors.postprocess import detections
 from detectors.roi_heads import BoxFeatures, MaskHead, RoiHead, RoiMilHead
@@ -113,10 +113,9 @@ class MaskRcnn(MidlDetector):
         zc, zo = self.mil(mil_x)
 
         def bags(rows: Tensor) -> Tensor:  # (R, K) -> (B, N, K)
-            return pad_sequence(list(torch.split(rows, counts)), batch_first=True)
+            return pad_bags(torch.split(rows, counts))[0]
 
-        priors = bags(torch.cat(proposals))
-        sizes = torch.tensor(counts, device=priors.device)
+        priors, valid = pad_bags(proposals)
         return ProposalBags(
             cls_logits_1=bags(self.f1(x)),
             cls_logits_2=bags(self.f2(x)),
@@ -124,7 +123,7 @@ class MaskRcnn(MidlDetector):
             mil_objectness_logits=bags(zo),
             box_deltas=bags(self.regressor(x)),
             priors=priors,
-            valid=torch.arange(priors.shape[1], device=priors.device) < sizes[:, None],
+            valid=valid,
             activation="softmax",
             rpn_logits=logits,
             rpn_deltas=deltas,

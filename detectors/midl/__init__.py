@@ -2,6 +2,7 @@
 
 from detectors.config import MidlConfig
 from detectors.midl.losses import discrepancy_loss, image_uncertainty, mil_loss
+from detectors.midl.padding import pad_bags
 from detectors.midl.probabilities import (
     class_probability,
     class_scores,
@@ -25,6 +26,7 @@ __all__ = [
     "lr_factor",
     "mil_loss",
     "objectness_probability",
+    "pad_bags",
     "stage_spans",
     "tied_objectness_logits",
 ]
