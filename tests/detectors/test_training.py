@@ -1,8 +1,4 @@
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +13,6 @@ from detectors.data import LabeledImage
 from detectors.midl import Stage, StageSpan
 from detectors.runlog import RunLog
 from detectors.training import NonFiniteLossError, StepReport, train
-
-HERE = Path(__file__).parent
 
 
 def test_a_run_writes_its_files(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
@@ -131,41 +125,6 @@ def test_the_log_says_when_maximizing_does_not_raise_the_discrepancy() -> None:
     assert len(log.notes()) == 1
     assert "steps 2 to 4 raised the discrepancy 2.0 times" in log.notes()[0]
     assert log.stages()[0]["mean_losses"]["total"] == 1.0
-
-
-def worker(folder: Path, output: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
-    command = [sys.executable, str(HERE / "resume_worker.py"), str(folder), str(output)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    folder = tmp_path / "images"
-    whole = worker(folder, tmp_path / "whole")
-    assert whole.stdout is not None
-    whole.stdout.read()
-    assert whole.wait() == 0
-    killed = worker(folder, tmp_path / "killed")
-    assert killed.stdout is not None
-    for line in killed.stdout:
-        if line == "step 7\n":  # past the resume file of step 6, in the second labeled stage
-            killed.send_signal(signal.SIGKILL)
-            break
-    killed.wait()
-    assert (tmp_path / "killed/resume.pt").exists()
-    assert not (tmp_path / "killed/metrics.json").exists()
-    again = worker(folder, tmp_path / "killed")
-    assert again.stdout is not None
-    output = again.stdout.read()
-    assert again.wait() == 0
-    resumed = int(output.split("resumed from ")[1])
-    assert 6 <= resumed < 13
-    assert f"step {resumed + 1}\n" in output
-    assert "step 6\n" not in output
-    first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "killed"))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    stages = [json.loads((tmp_path / name / "metrics.json").read_text())["stages"] for name in ("whole", "killed")]
-    assert stages[0] == stages[1]
 
 
 def test_a_resume_file_of_another_config_is_not_used(
