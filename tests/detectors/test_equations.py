@@ -1,73 +1,19 @@
-"""Each equation against nested loops in float64."""
+"""What must hold of the equations besides their values, which test_oracle.py holds to nested loops."""
 
 import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from detectors.midl import (
     class_probability,
     discrepancy_loss,
     image_class_probability,
-    image_uncertainty,
     instance_uncertainty,
     mil_loss,
     objectness_probability,
     tied_objectness_logits,
 )
-
-SHAPES = [(1, 1, 1), (1, 1, 4), (2, 7, 1), (3, 40, 5)]
-SCALES = [0.01, 1.0, 50.0]
-
-
-def slow_sigmoid(z: float) -> float:
-    return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
-
-
-def slow_softmax(z: list[float]) -> list[float]:
-    powers = [math.exp(v - max(z)) for v in z]
-    return [p / sum(powers) for p in powers]
-
-
-def slow_class_probability(z: list[float], delta_fg: float) -> list[float]:
-    if max(z) > delta_fg:
-        return slow_softmax(z)
-    reverse = [1 - math.exp(v) for v in z]
-    return [r / sum(reverse) for r in reverse]
-
-
-def slow_image(z1: Tensor, z2: Tensor, zc: Tensor, zo: Tensor, delta_fg: float) -> tuple[float, list[float]]:
-    """Eqs. 7 and 8 of one image."""
-    n, c = z1.shape
-    p_obj = slow_softmax([max(row) for row in zo.tolist()])
-    uncertainty, present = 0.0, [0.0] * c
-    for i in range(n):
-        p_cls = slow_class_probability(zc[i].tolist(), delta_fg)
-        for k in range(c):
-            u = (slow_sigmoid(z1[i, k].item()) - slow_sigmoid(z2[i, k].item())) ** 2
-            uncertainty += u * p_cls[k] * p_obj[i]
-            present[k] += p_cls[k] * p_obj[i]
-    return uncertainty, present
-
-
-@pytest.mark.parametrize("delta_fg", [0.0, -0.7])
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_against_loops(shape: tuple[int, int, int], scale: float, delta_fg: float) -> None:
-    z1, z2, zc, zo = (scale * torch.randn(shape, dtype=torch.float64) for _ in range(4))
-    zc[:, ::2] = -zc[:, ::2].abs() - 1e-3  # half of the instances on the second line of Eq. 10
-    p_cls = class_probability(zc.float(), delta_fg=delta_fg)
-    p_obj = objectness_probability(zo.float())
-    u = instance_uncertainty(z1.float(), z2.float())
-    uncertainty = image_uncertainty(u, p_cls, p_obj)
-    present = image_class_probability(p_cls, p_obj)
-    for b in range(shape[0]):
-        wanted, classes = slow_image(z1[b], z2[b], zc[b], zo[b], delta_fg)
-        assert uncertainty[b].item() == pytest.approx(wanted, abs=1e-5)
-        assert present[b].tolist() == pytest.approx(classes, abs=1e-5)
-    loss = discrepancy_loss(z1.float(), z2.float(), zc.float(), zo.float(), delta_fg=delta_fg, reduction="none")
-    torch.testing.assert_close(loss, uncertainty)
 
 
 def test_second_line_reverses_the_order_of_classes() -> None:
@@ -167,15 +113,8 @@ def test_softmax_detectors_leave_the_background_out() -> None:
     torch.testing.assert_close(u, ((z1.softmax(2) - z2.softmax(2)) ** 2)[..., 1:])
 
 
-def test_mil_loss_is_the_binary_cross_entropy_summed_over_classes() -> None:
+def test_no_counted_image_means_no_mil_loss() -> None:
     p, y = torch.rand(3, 4), torch.randint(0, 2, (3, 4))
-    wanted = [
-        -sum(math.log(q) if t else math.log(1 - q) for q, t in zip(row, truth, strict=True))
-        for row, truth in zip(p.tolist(), y.tolist(), strict=True)
-    ]
-    assert mil_loss(p, y).item() == pytest.approx(sum(wanted) / 3, abs=1e-5)
-    counted = torch.tensor([True, False, True])
-    assert mil_loss(p, y, counted=counted).item() == pytest.approx((wanted[0] + wanted[2]) / 2, abs=1e-5)
     assert mil_loss(p, y, counted=torch.zeros(3, dtype=torch.bool)).item() == 0
 
 
