@@ -139,7 +139,9 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
             stage = batch.stage
             freeze_for(detector, stage)
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * lr_factor(batch.step, steps=config.steps, warmup_steps=config.warmup)
+            group["lr"] = config.learning_rate * lr_factor(
+                batch.step, steps=config.steps, warmup_steps=config.warmup, drop=config.lr_drop
+            )
         terms = module(batch.to(fabric.device))
         losses = {name: float(value.detach()) for name, value in terms.items()}
         if not all(math.isfinite(value) for value in losses.values()):

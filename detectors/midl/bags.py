@@ -34,7 +34,10 @@ PSEUDO_LABEL_SCORE = 0.5
 
 @dataclass(frozen=True)
 class BagScores:
-    """What MIDL says of B images with N instances and C classes; all in 0-1, in float32."""
+    """What MIDL says of B images with N instances and C classes; in 0-1, in float32.
+
+    Uncertainties may go up to C under "sigmoid", whose class probabilities do not sum to 1.
+    """
 
     uncertainty: Tensor  # (B,) Eq. 7, or as MidlConfig.image_score says
     mean_uncertainty: Tensor  # (B,) mean of u over valid instances and classes: Eq. 6

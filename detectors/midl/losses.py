@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ from detectors.midl.probabilities import (
     objectness_probability,
 )
 
-# Keeps log() finite; float32 still tells 1 - 1e-7 from 1.
+# Below this the logarithm goes on along its tangent; float32 still tells 1 - 1e-7 from 1.
 _EPS = 1e-7
 
 
@@ -38,7 +39,7 @@ def image_uncertainty(u: Tensor, p_cls: Tensor | None, p_obj: Tensor | None, *, 
     valid: (..., N) bool, instances that count in the mean over uniform p_obj; a learned p_obj is 0 on the others
     already.
 
-    Returns: (...), in 0-1; 0 for a bag without instances.
+    Returns: (...), in 0-1 where each p_cls sums to at most 1 ("sigmoid" may go up to C); 0 for a bag without instances.
     """
     per_instance = weighted_instance_uncertainty(u, p_cls)  # (..., N)
     if p_obj is not None:
@@ -115,8 +116,13 @@ def mil_loss(p_img: Tensor, image_labels: Tensor, *, counted: Tensor | None = No
     """
     if p_img.shape != image_labels.shape:
         raise ValueError(f"p_img {tuple(p_img.shape)} and image_labels {tuple(image_labels.shape)} must have one shape")
-    p = full_precision(p_img).clamp(_EPS, 1 - _EPS)
+    p = full_precision(p_img)
     y = image_labels.to(p.dtype)
-    per_image = -(y * p.log() + (1 - y) * torch.log1p(-p)).sum(dim=-1)  # (B,) or ()
+    per_image = -(y * _finite_log(p) + (1 - y) * _finite_log(1 - p)).sum(dim=-1)  # (B,) or ()
     weight = torch.ones_like(per_image) if counted is None else counted.to(p.dtype)
     return (per_image * weight).sum() / weight.sum().clamp(min=1)
+
+
+def _finite_log(p: Tensor) -> Tensor:
+    """Logarithm of a probability, finite and with a gradient at 0: clamping p would leave a wrong image none."""
+    return torch.where(p > _EPS, p.clamp(min=_EPS).log(), math.log(_EPS) + (p - _EPS) / _EPS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from detectors.config import PAPER_STAGES
+from detectors.config import DEFAULT_STAGES
 
 
 class Stage(StrEnum):
@@ -17,8 +17,6 @@ class Stage(StrEnum):
     MINIMIZE = "minimize"
 
 
-# The paper divides the rate by ten after epoch 20 of 26.
-_DROP_AT = 20 / 26
 _DROP_FACTOR = 0.1
 
 
@@ -31,7 +29,7 @@ class StageSpan:
     stop: int
 
 
-def stage_spans(steps: int, shares: Sequence[tuple[str, float]] = PAPER_STAGES) -> tuple[StageSpan, ...]:
+def stage_spans(steps: int, shares: Sequence[tuple[str, float]] = DEFAULT_STAGES) -> tuple[StageSpan, ...]:
     """Share `steps` among the stages; spans are adjacent and cover every step, and empty ones are dropped.
 
     shares: a stage and its share of the steps, in order.
@@ -52,7 +50,7 @@ def labeled_only(steps: int) -> tuple[StageSpan, ...]:
     return (StageSpan(Stage.LABELED, 0, steps),)
 
 
-def lr_factor(step: int, *, steps: int, warmup_steps: int) -> float:
-    """Factor on the learning rate at `step`: linear warm-up, constant, a tenth after 20/26 of the steps."""
+def lr_factor(step: int, *, steps: int, warmup_steps: int, drop: float) -> float:
+    """Factor on the learning rate at `step`: linear warm-up, constant, a tenth after the share `drop` of the steps."""
     warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    return warmup * (_DROP_FACTOR if step >= _DROP_AT * steps else 1.0)
+    return warmup * (_DROP_FACTOR if step >= drop * steps else 1.0)

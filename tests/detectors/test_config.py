@@ -30,6 +30,7 @@ def test_names_come_without_torch() -> None:
         ({"stages": ()}, "at least one pair"),
         ({"stages": (("maximise", 1),)}, "a stage must be one of labeled, maximize, minimize"),
         ({"stages": (("labeled", 0),)}, "share of stage labeled must be above zero"),
+        ({"lr_drop": 1.5}, "lr_drop must be above 0"),
         ({"epochs": 0}, "epochs must be above zero"),
         ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1"),
         ({"method": "plain", "midl": MidlConfig(objectness="uniform")}, "method 'plain'"),
@@ -78,13 +79,14 @@ def test_stage_shares_are_the_papers() -> None:
 
 
 def test_learning_rate_warms_up_and_drops_after_twenty_of_26() -> None:
-    factors = [lr_factor(step, steps=26, warmup_steps=2) for step in range(26)]
+    factors = [lr_factor(step, steps=26, warmup_steps=2, drop=20 / 26) for step in range(26)]
     assert factors == [0.5, *[1.0] * 19, *[0.1] * 6]
 
 
 def test_presets_are_configs() -> None:
     paper, short = (TrainConfig.from_dict(PRESETS[name]) for name in ("paper", "short"))
     assert (paper.optimizer, paper.learning_rate, paper.decay, paper.lambda_) == ("sgd", 1e-3, 1e-4, 10)
+    assert TrainConfig.from_dict(PRESETS["paper-ssd300"]).lr_drop == 0.8
     assert paper.midl == MidlConfig(tie_objectness=False, background_gradient=True, mil_weight=1)
     assert TrainConfig.from_dict(json.loads(json.dumps(short.to_dict()))) == short
     assert [span.stage.value for span in stage_spans(short.steps, short.stages)] == [

@@ -127,6 +127,16 @@ def test_half_precision_logits_are_weighed_in_float32() -> None:
     assert p_img.sum().item() == pytest.approx(1, abs=1e-5)
 
 
+def test_an_image_that_is_surely_wrong_still_has_a_gradient() -> None:
+    zc = torch.tensor([[[20.0, 0.0]]], requires_grad=True)
+    p_img = image_class_probability(class_probability(zc), torch.ones(1, 1))
+    loss = mil_loss(p_img, torch.tensor([[False, True]]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert zc.grad is not None
+    assert zc.grad[0, 0, 1] < 0  # towards the class that is there
+
+
 def test_arguments_are_refused_with_reasons() -> None:
     z = torch.zeros(1, 2, 3)
     with pytest.raises(ValueError, match="at most 0"):
