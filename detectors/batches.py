@@ -53,6 +53,7 @@ class BatchLoader:
         spans: Sequence[StageSpan],
         divisor: int,
         masks: bool = False,
+        fixed_size: bool = False,
         rank: int = 0,
     ) -> None:
         self._config = config
@@ -61,6 +62,7 @@ class BatchLoader:
         self._spans = spans
         self._divisor = divisor
         self._masks = masks
+        self._fixed_size = fixed_size
         self._rank = rank
 
     def stage(self, step: int) -> Stage:
@@ -102,6 +104,7 @@ class BatchLoader:
                 if config.augment
                 else None,
                 masks=self._masks,
+                fixed_size=self._fixed_size,
             )
             for position, index in enumerate(chosen)
             if position % config.devices == self._rank

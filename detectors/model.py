@@ -89,6 +89,8 @@ class MidlDetector(nn.Module, ABC):
     size_divisor: int = 32
     # Whether it is trained with masks and predicts them.
     makes_masks: bool = False
+    # Whether it resizes every image to one size; its training images are then cropped and zoomed, not jittered.
+    fixed_size: bool = False
 
     num_classes: int
     midl: MidlConfig

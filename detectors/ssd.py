@@ -54,6 +54,8 @@ class SsdMilHead(nn.Module):
 class Ssd300(MidlDetector):
     """Six levels, classifiers f1 and f2 with a background class, box regressor and MIL head."""
 
+    fixed_size = True
+
     def __init__(self, num_classes: int, midl: MidlConfig, *, backbone: str, weights: str) -> None:
         levels = build_levels(backbone, weights)
         super().__init__(num_classes, midl, mean=levels.mean, std=levels.std)
