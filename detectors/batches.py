@@ -102,6 +102,7 @@ class BatchLoader:
                 if config.augment
                 else None,
                 masks=self._masks,
+                crops=config.crops,
             )
             for position, index in enumerate(chosen)
             if position % config.devices == self._rank

@@ -119,6 +119,7 @@ class TrainConfig:
     precision: "auto" is bf16-mixed on a GPU that has it, else 32-true.
     devices: number of devices; more than one trains with DDP.
     augment: horizontal flips and scale jitter.
+    crops: SSD's crops and zooming out in the place of scale jitter. They need a long training.
     checkpoint_every: steps between resume files; None: an epoch of the labeled set, within 50 to 500 steps.
     """
 
@@ -144,6 +145,7 @@ class TrainConfig:
     precision: Precision = "auto"
     devices: int = 1
     augment: bool = True
+    crops: bool = False
     checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
@@ -177,6 +179,8 @@ class TrainConfig:
             raise ValueError(f"warmup_steps must be at most steps ({self.steps}), got {self.warmup_steps}")
         if self.batch_size % self.devices:
             raise ValueError(f"batch_size must be a multiple of devices ({self.devices}), got {self.batch_size}")
+        if self.crops and not self.augment:
+            raise ValueError("crops are augmentation: leave augment at True, or crops at False")
         if self.method == "plain" and self.midl != MidlConfig():
             raise ValueError("method 'plain' trains without MIDL: leave the midl switches at their defaults")
 
@@ -236,6 +240,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "epochs": 300,
         "batch_size": 32,
         "lr_drop": 240 / 300,
+        "crops": True,
         **_AS_PRINTED,
     },
     "short": {

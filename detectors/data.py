@@ -13,14 +13,12 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from detectors.augment import Picture, draw_flip, draw_jitter, flipped, picture_of, recut
 from detectors.masks import Segmentation, draw_masks
 from detectors.model import Target
 
 # Streams keep draws for different purposes apart.
 _ORDER, _AUGMENT, _SAMPLING = 0, 1, 2
-_MAX_SCALE_JITTER = 1.25
-# A box that augmentation leaves thinner than this (pixels) cannot be matched sensibly.
-_MIN_BOX_SIDE = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,18 @@ class LabeledImage:
 
 @dataclass(frozen=True)
 class Sample:
-    """One decoded image. image: (3, H, W) uint8 RGB; scale: pixels of `image` per pixel of the file, x and y."""
+    """One decoded image. image: (3, H, W) uint8 RGB; file_wh: size of the file's image in pixels."""
 
     image: Tensor
-    scale_xy: tuple[float, float]
+    file_wh: tuple[int, int]
     target: Target | None
     name: str
 
     @property
-    def file_wh(self) -> tuple[int, int]:
-        """Size of the file's image in pixels."""
-        return _unscaled(self.image, self.scale_xy)
+    def scale_xy(self) -> tuple[float, float]:
+        """Pixels of `image` per pixel of the file, x and y, of an image that augmentation has not cut."""
+        height, width = self.image.shape[1:]
+        return width / self.file_wh[0], height / self.file_wh[1]
 
 
 @dataclass(frozen=True)
@@ -132,12 +131,12 @@ def file_size_wh(path: Path) -> tuple[int, int]:
     return size
 
 
-def read_image(path: Path, *, image_size: int | None = None, jitter: float = 1.0) -> tuple[Tensor, tuple[float, float]]:
+def read_image(path: Path, *, image_size: int | None = None, jitter: float = 1.0) -> tuple[Tensor, tuple[int, int]]:
     """Read an image as (3, H, W) uint8 RGB.
 
     image_size: long side to which a larger image is shrunk; jitter: further factor on its size.
 
-    Returns: the image and its scale (x, y) in pixels per pixel of the file.
+    Returns: the image, and width and height of the file's.
 
     Raises:
         FileNotFoundError: there is no such file. ValueError: it cannot be decoded.
@@ -155,13 +154,7 @@ def read_image(path: Path, *, image_size: int | None = None, jitter: float = 1.0
     if new != (width, height):
         picture = picture.resize(new, Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()  # (3, H, W)
-    return pixels, (new[0] / width, new[1] / height)
-
-
-def _unscaled(image: Tensor, scale_xy: tuple[float, float]) -> tuple[int, int]:
-    """Width and height of the file that became `image`, (3, H, W)."""
-    height, width = image.shape[1:]
-    return round(width / scale_xy[0]), round(height / scale_xy[1])
+    return pixels, (width, height)
 
 
 def load_sample(
@@ -170,32 +163,40 @@ def load_sample(
     image_size: int | None = None,
     rng: np.random.Generator | None = None,
     masks: bool = False,
+    crops: bool = False,
 ) -> Sample:
-    """Read one image, with its labels if it has any; `rng` flips it and jitters its scale, None leaves it as it is.
+    """Read one image, with its labels if it has any; `rng` augments it, None leaves it as it is.
 
-    masks: decode the masks too.
+    masks: decode the masks too. crops: augment by SSD's crops and zooming out in the place of scale jitter.
     """
-    jitter = float(np.exp(rng.uniform(-1, 1) * np.log(_MAX_SCALE_JITTER))) if rng is not None else 1.0
-    flip = rng is not None and bool(rng.random() < 0.5)
-    path = item if isinstance(item, Path) else item.path
-    image, scale = read_image(path, image_size=image_size, jitter=jitter)
+    jitter, flip = 1.0, False
+    if rng is not None:
+        jitter = 1.0 if crops else draw_jitter(rng)
+        flip = draw_flip(rng)
+    path, name = (item, str(item)) if isinstance(item, Path) else (item.path, item.name)
+    recuts = rng is not None and crops
+    # A crop is cut from the file's own pixels and shrunk after.
+    image, file_wh = read_image(path, image_size=None if recuts else image_size, jitter=jitter)
+    picture = _picture(item, image, file_wh, masks=masks)
     if flip:
-        image = image.flip(2)
+        picture = flipped(picture)
+    if rng is not None and crops:
+        picture = recut(picture, rng, image_size=image_size)
+    target = None if isinstance(item, Path) else picture.target()
+    return Sample(picture.image.as_subclass(Tensor), file_wh, target, name)
+
+
+def _picture(item: LabeledImage | Path, image: Tensor, file_wh: tuple[int, int], *, masks: bool) -> Picture:
+    """Put an image, (3, H, W), and the labels of its file together."""
     if isinstance(item, Path):
-        return Sample(image, scale, None, str(item))
-    height, width = image.shape[1:]
-    boxes = torch.from_numpy(item.boxes_xyxy * np.array([*scale, *scale], dtype=np.float32))  # (n, 4)
-    boxes = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], dim=2).flatten(1)  # (n, 4)
-    if flip:
-        boxes = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
-    kept = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_BOX_SIDE).all(dim=1)
+        return picture_of(image, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), None, boxes_wh=file_wh)
     bitmaps = None
     if masks:
         segmentations = item.masks or (None,) * len(item.labels)
-        of_wh = item.masks_wh or _unscaled(image, scale)
-        drawn = draw_masks(segmentations, name=item.name, file_wh=of_wh, size_wh=(width, height))
-        bitmaps = drawn[kept].flip(2) if flip else drawn[kept]
-    return Sample(image, scale, Target(boxes[kept], torch.from_numpy(item.labels)[kept], bitmaps), item.name)
+        height, width = image.shape[1:]
+        bitmaps = draw_masks(segmentations, name=item.name, file_wh=item.masks_wh or file_wh, size_wh=(width, height))
+    boxes, labels = torch.tensor(item.boxes_xyxy), torch.from_numpy(item.labels)
+    return picture_of(image, boxes, labels, bitmaps, boxes_wh=file_wh)
 
 
 def collate(samples: Sequence[Sample], *, divisor: int) -> Batch:

@@ -31,6 +31,7 @@ def test_names_come_without_torch() -> None:
         ({"stages": (("maximise", 1),)}, "a stage must be one of labeled, maximize, minimize"),
         ({"stages": (("labeled", 0),)}, "share of stage labeled must be above zero"),
         ({"lr_drop": 1.5}, "lr_drop must be above 0"),
+        ({"crops": True, "augment": False}, "crops are augmentation"),
         ({"epochs": 0}, "epochs must be above zero"),
         ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1"),
         ({"method": "plain", "midl": MidlConfig(objectness="uniform")}, "method 'plain'"),
