@@ -60,6 +60,8 @@ VARIANTS: dict[str, Variant] = {
     "MIL weight 1": Variant({"mil_weight": 1.0}),
     "no MIL on unlabelled": Variant({"mil_on_unlabeled": False}),
     "lambda 0": Variant(train={"lambda_": 0.0}),
+    "lambda 0.1": Variant(train={"lambda_": 0.1}),
+    "lambda 0.1, MIL off the features": Variant({"mil_moves_features": False}, {"lambda_": 0.1}),
     "lambda 10": Variant(train={"lambda_": 10.0}),
     "lambda 50": Variant(train={"lambda_": 50.0}),
     "uniform": Variant({"class_probability": "uniform", "objectness": "uniform"}),

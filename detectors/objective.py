@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from detectors.batches import StepBatch
 from detectors.config import TrainConfig
 from detectors.data import Batch, sampling_seed
-from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_objectness_loss, pseudo_image_labels
+from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_objectness_loss, bag_weights, pseudo_image_labels
 from detectors.midl.schedule import Stage
 from detectors.model import Instances, MidlDetector, ParameterRole
 
@@ -80,8 +80,11 @@ class Objective(nn.Module):
         with _drawing_from(sampling_seed(seed=self.config.seed, step=batch.step), labeled.images.device):
             losses = self.detector.detection_loss(known, labeled.targets)
         total = torch.stack(list(losses.values())).sum()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.method == "midl"):
+            weights = bag_weights(known, midl)
         if self.config.method == "midl":
-            losses["mil"] = bag_mil_loss(known, midl, image_labels(labeled, self.detector.num_classes))
+            present = image_labels(labeled, self.detector.num_classes)
+            losses["mil"] = bag_mil_loss(known, midl, present, weights)
             total = total + midl.mil_weight * losses["mil"]
             if midl.objectness_from_boxes:
                 boxes = [target.boxes for target in labeled.targets]
@@ -89,13 +92,14 @@ class Objective(nn.Module):
                 total = total + midl.mil_weight * losses["objectness"]
         if unlabeled is None:
             with torch.no_grad():
-                return {**losses, "discrepancy": bag_discrepancy(known, midl), "total": total}
+                return {**losses, "discrepancy": bag_discrepancy(known, midl, weights), "total": total}
         unknown = self._instances(stage, unlabeled)
-        discrepancy = bag_discrepancy(unknown, midl)
+        weights = bag_weights(unknown, midl)
+        discrepancy = bag_discrepancy(unknown, midl, weights)
         sign = -1.0 if stage is Stage.MAXIMIZE else 1.0
         total = total + sign * self.config.lambda_ * discrepancy
         if midl.mil_on_unlabeled:
-            losses["mil_unlabeled"] = self._pseudo_mil_loss(unknown)
+            losses["mil_unlabeled"] = bag_mil_loss(unknown, midl, pseudo_image_labels(unknown), weights, pseudo=True)
             total = total + midl.mil_weight * losses["mil_unlabeled"]
         return {**losses, "discrepancy": discrepancy, "total": total}
 
@@ -108,13 +112,3 @@ class Objective(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and stage is not Stage.MAXIMIZE):
             features = self.detector.features(batch.images, batch.sizes_hw)
         return self.detector.instances(features, batch.sizes_hw)
-
-    def _pseudo_mil_loss(self, instances: Instances) -> Tensor:
-        """MIL loss of the unlabeled images; one in which the classifiers see no class takes no part."""
-        labels = pseudo_image_labels(instances)
-        seen = labels.any(dim=1)
-        if not seen.any():
-            return instances.mil_class_logits.sum() * 0.0
-        # Only under "sigmoid" would an image without labels count, as one known to be empty; a pseudo label knows no
-        # such thing.
-        return bag_mil_loss(instances[seen], self.config.midl, labels[seen])

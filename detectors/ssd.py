@@ -21,7 +21,7 @@ from torchvision.models.detection.ssd import SSDClassificationHead, SSDRegressio
 from torchvision.ops import box_convert, box_iou
 
 from detectors.config import MidlConfig
-from detectors.midl.heads import init_mil_branches
+from detectors.midl.heads import init_mil_branches, instance_rows
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
 from detectors.postprocess import detections
 from detectors.ssd_levels import build_levels
@@ -36,19 +36,26 @@ _BACKGROUND = -1
 
 
 class SsdMilHead(nn.Module):
-    """The MIL branch: class logits zc and objectness logits zo, each one convolution a level like SSD's other heads."""
+    """The MIL branch: class logits zc and objectness logits zo, each a 1x1 convolution a level, to keep it light."""
 
     def __init__(
         self, channels: Sequence[int], anchors: Sequence[int], num_classes: int, *, class_bias: float = 0.0
     ) -> None:
         super().__init__()
-        self.classes = SSDClassificationHead(channels, anchors, num_classes)
-        self.objectness = SSDClassificationHead(channels, anchors, num_classes)
+        self.num_classes = num_classes
+        self.classes, self.objectness = (
+            nn.ModuleList(nn.Conv2d(c, a * num_classes, 1) for c, a in zip(channels, anchors, strict=True))
+            for _ in range(2)
+        )
         init_mil_branches(self.classes, self.objectness, class_bias=class_bias)
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return class logits and objectness logits, each (B, N, C)."""
-        return self.classes(levels), self.objectness(levels)
+        zc, zo = (
+            torch.cat([instance_rows(conv(x), self.num_classes) for conv, x in zip(branch, levels, strict=True)], dim=1)
+            for branch in (self.classes, self.objectness)
+        )
+        return zc, zo
 
 
 class Ssd300(MidlDetector):

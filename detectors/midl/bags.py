@@ -12,7 +12,6 @@ from torchvision.ops import box_iou
 from detectors.config import MidlConfig
 from detectors.midl.losses import (
     class_weights,
-    discrepancy_loss,
     image_uncertainty,
     mil_loss,
     objectness_weights,
@@ -30,6 +29,19 @@ from detectors.model import Instances
 ON_OBJECT_IOU = 0.5
 # An unlabeled image has class c if any of its instances scores this for c.
 PSEUDO_LABEL_SCORE = 0.5
+
+
+@dataclass(frozen=True)
+class BagWeights:
+    """What the MIL head says of the instances of B images, in float32."""
+
+    p_cls: Tensor  # (B, N, C) Eq. 10
+    p_obj: Tensor  # (B, N) Eq. 11
+
+    def switched(self, midl: MidlConfig) -> tuple[Tensor | None, Tensor | None]:
+        """Return p_cls and p_obj as weights of Eq. 7: without gradient, None where the switch says uniform."""
+        p_cls = None if midl.class_probability == "uniform" else self.p_cls.detach()
+        return p_cls, None if midl.objectness == "uniform" else self.p_obj.detach()
 
 
 @dataclass(frozen=True)
@@ -57,8 +69,8 @@ def objectness_logits(instances: Instances, midl: MidlConfig) -> Tensor:
     )
 
 
-def bag_probabilities(instances: Instances, midl: MidlConfig) -> Tensor:
-    """Image class probabilities (Eq. 8), (B, C). Also under uniform switches: the MIL head learns all the same."""
+def bag_weights(instances: Instances, midl: MidlConfig) -> BagWeights:
+    """Eqs. 10 and 11 of a batch. Also under uniform switches: the MIL head learns all the same."""
     kind = "softmax" if midl.class_probability == "uniform" else midl.class_probability
     p_cls = class_weights(
         instances.mil_class_logits, kind, delta_fg=midl.delta_fg, background_gradient=midl.background_gradient
@@ -66,7 +78,7 @@ def bag_probabilities(instances: Instances, midl: MidlConfig) -> Tensor:
     p_obj = objectness_weights(objectness_logits(instances, midl), "learned", valid=instances.valid)
     assert p_cls is not None
     assert p_obj is not None
-    return image_class_probability(p_cls, p_obj)
+    return BagWeights(p_cls, p_obj)
 
 
 def on_objects(instances: Instances, boxes: Sequence[Tensor]) -> Tensor:
@@ -92,19 +104,15 @@ def bag_objectness_loss(instances: Instances, midl: MidlConfig, boxes: Sequence[
     return losses.sum() / counted.sum().clamp(min=1)
 
 
-def bag_discrepancy(instances: Instances, midl: MidlConfig) -> Tensor:
-    """U of Eqs. 2 and 4, mean over the images: a scalar with gradient to the classifiers' logits alone."""
-    return discrepancy_loss(
-        instances.cls_logits_1,
-        instances.cls_logits_2,
-        instances.mil_class_logits,
-        objectness_logits(instances, midl),
-        class_probability=midl.class_probability,
-        objectness=midl.objectness,
-        delta_fg=midl.delta_fg,
-        valid=instances.valid,
-        activation=instances.activation,
-    )
+def bag_discrepancy(instances: Instances, midl: MidlConfig, weights: BagWeights | None = None) -> Tensor:
+    """U of Eqs. 2 and 4, mean over the images: a scalar with gradient to the classifiers' logits alone.
+
+    weights: those of `bag_weights`, if they are known already. See `detectors.midl.discrepancy_loss`.
+    """
+    weights = weights or bag_weights(instances, midl)
+    u = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)
+    p_cls, p_obj = weights.switched(midl)
+    return image_uncertainty(u, p_cls, p_obj, valid=instances.valid).mean()
 
 
 def pseudo_image_labels(instances: Instances) -> Tensor:
@@ -115,15 +123,24 @@ def pseudo_image_labels(instances: Instances) -> Tensor:
     return scores.amax(dim=1) >= PSEUDO_LABEL_SCORE
 
 
-def bag_mil_loss(instances: Instances, midl: MidlConfig, image_labels: Tensor) -> Tensor:
+def bag_mil_loss(
+    instances: Instances,
+    midl: MidlConfig,
+    image_labels: Tensor,
+    weights: BagWeights | None = None,
+    *,
+    pseudo: bool = False,
+) -> Tensor:
     """Eq. 9, mean over the images that count. image_labels: (B, C) bool.
 
     Under "softmax" the class probabilities of an image sum to one, so that an image without objects has no reachable
-    target: it does not count. Under "sigmoid" it does, as the caller passes its labels.
+    target: it does not count. Under "sigmoid" it does, unless the labels are pseudo labels: without one, nothing is
+    known of the image.
     """
-    p_img = bag_probabilities(instances, midl)
-    counted = None if midl.class_probability == "sigmoid" else image_labels.any(dim=1)
-    return mil_loss(p_img, image_labels, counted=counted)
+    weights = weights or bag_weights(instances, midl)
+    p_img = image_class_probability(weights.p_cls, weights.p_obj)
+    empty_counts = midl.class_probability == "sigmoid" and not pseudo
+    return mil_loss(p_img, image_labels, counted=None if empty_counts else image_labels.any(dim=1))
 
 
 def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
@@ -131,10 +148,8 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
     with torch.no_grad():
         valid = instances.valid
         u = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)  # (B, N, C)
-        p_cls = class_weights(instances.mil_class_logits, midl.class_probability, delta_fg=midl.delta_fg)
-        learned = objectness_weights(objectness_logits(instances, midl), "learned", valid=valid)
-        assert learned is not None
-        p_obj = learned if midl.objectness == "learned" else None
+        weights = bag_weights(instances, midl)
+        p_cls, p_obj = weights.switched(midl)
         per_instance = weighted_instance_uncertainty(u, p_cls) * valid  # (B, N)
         largest = per_instance.amax(dim=1) if u.shape[1] else per_instance.new_zeros(u.shape[0])
         image_score = {
@@ -146,8 +161,8 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
             uncertainty=image_score[midl.image_score],
             mean_uncertainty=image_uncertainty(u, None, None, valid=valid),
             max_uncertainty=largest,
-            objectness_uncertainty=image_uncertainty(u, None, learned, valid=valid),
-            class_probabilities=bag_probabilities(instances, midl),
+            objectness_uncertainty=image_uncertainty(u, None, weights.p_obj, valid=valid),
+            class_probabilities=image_class_probability(weights.p_cls, weights.p_obj),
             instance_uncertainties=per_instance,
-            objectness=learned,
+            objectness=weights.p_obj,
         )

@@ -8,8 +8,9 @@ import torch
 from detector_runs import spread_classifiers, tiny
 from torch import Tensor
 
-from detectors.config import MidlConfig
-from detectors.midl.bags import bag_mil_loss, bag_objectness_loss, bag_scores, on_objects
+from detectors.config import ClassProbability, MidlConfig, Objectness
+from detectors.midl import discrepancy_loss, tied_objectness_logits
+from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_objectness_loss, bag_scores, on_objects
 from detectors.model import Instances
 from detectors.registry import detector_names
 
@@ -44,6 +45,33 @@ def test_image_scores_are_eq_7_mean_and_largest() -> None:
         wanted = {"joint": (counted * p_obj).sum(), "mean": counted.mean(), "max": counted.max()}
         for score, value in wanted.items():
             assert scores[score].uncertainty[image].item() == pytest.approx(value.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("objectness", ["learned", "uniform"])
+@pytest.mark.parametrize("class_probability", ["softmax", "sigmoid", "uniform"])
+@pytest.mark.parametrize("tie", [True, False])
+def test_training_minimizes_the_discrepancy_of_the_equations(
+    class_probability: ClassProbability, objectness: Objectness, tie: bool
+) -> None:
+    instances = bags()
+    midl = MidlConfig(class_probability=class_probability, objectness=objectness, tie_objectness=tie)
+    z1, z2, zo = instances.cls_logits_1, instances.cls_logits_2, instances.mil_objectness_logits
+    wanted = discrepancy_loss(
+        z1,
+        z2,
+        instances.mil_class_logits,
+        tied_objectness_logits(zo, z1, z2) if tie else zo,
+        class_probability=class_probability,
+        objectness=objectness,
+        valid=instances.valid,
+    )
+    torch.testing.assert_close(bag_discrepancy(instances, midl), wanted)
+    logits = [z.clone().requires_grad_() for z in (z1, instances.mil_class_logits, zo)]
+    moved = replace(instances, cls_logits_1=logits[0], mil_class_logits=logits[1], mil_objectness_logits=logits[2])
+    bag_discrepancy(moved, midl).backward()
+    assert logits[0].grad is not None
+    assert logits[1].grad is None  # the weights are detached
+    assert logits[2].grad is None
 
 
 def test_instances_on_objects() -> None:
