@@ -43,6 +43,8 @@ class Variant:
 
 FOCAL_PRIOR = -4.6
 PRINTED = {"tie_objectness": False, "background_gradient": True, "mil_weight": 1.0}
+# Of the rate: two thirds into the last labelled stage, not at its start.
+LATE = {"lr_drop": 24 / 26}
 VARIANTS: dict[str, Variant] = {
     "plain": Variant(train={"method": "plain"}),
     "default": Variant(),
@@ -64,6 +66,10 @@ VARIANTS: dict[str, Variant] = {
     "lambda 0.1, MIL off the features": Variant({"mil_moves_features": False}, {"lambda_": 0.1}),
     "lambda 10": Variant(train={"lambda_": 10.0}),
     "lambda 50": Variant(train={"lambda_": 50.0}),
+    "late drop": Variant(train=LATE),
+    "plain, late drop": Variant(train={"method": "plain", **LATE}),
+    "lambda 0.1, late drop": Variant(train={"lambda_": 0.1, **LATE}),
+    "lambda 0.1, MIL off the features, late drop": Variant({"mil_moves_features": False}, {"lambda_": 0.1, **LATE}),
     "uniform": Variant({"class_probability": "uniform", "objectness": "uniform"}),
 }
 COLUMNS = ("detector", "variant", "seed", "step", "stage", "mass_ratio", "image_AP", "discrepancy", "AP50")
