@@ -10,15 +10,17 @@ end of each stage:
   discrepancy  U of the unlabelled images, mean over the last twentieth of the stage's steps (in labelled stages: of the
                labelled ones)
   AP50         of the boxes on all test images, at the end only
-What the file holds already is not run again.
+What the file holds already is not run again. `--table` runs nothing and prints the file as a table: means over seeds.
 """
 
 import argparse
 import csv
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -78,10 +80,10 @@ _LABELED_EVERY = 5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Plain and MIDL training, and whether the MIL head learns.")
-    parser.add_argument("--annotations", type=Path, required=True, help="COCO file of the pool")
-    parser.add_argument("--images", type=Path, required=True, help="the folder of its images")
-    parser.add_argument("--test", type=Path, required=True, help="COCO file of the test images")
-    parser.add_argument("--test-images", type=Path, required=True, help="the folder of its images")
+    parser.add_argument("--annotations", type=Path, help="COCO file of the pool")
+    parser.add_argument("--images", type=Path, help="the folder of its images")
+    parser.add_argument("--test", type=Path, help="COCO file of the test images")
+    parser.add_argument("--test-images", type=Path, help="the folder of its images")
     parser.add_argument("--mil-count", type=int, default=64, help="test images for the figures of MIL")
     parser.add_argument("--detector", default=TrainConfig.detector)
     parser.add_argument("--steps", type=int, default=800)
@@ -89,7 +91,13 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--image-size", type=int, default=256, help="long side in pixels")
     parser.add_argument("--csv", type=Path, default=Path("mil_learning.csv"))
+    parser.add_argument("--table", action="store_true", help="print the CSV file as a Markdown table")
     arguments = parser.parse_args()
+    if arguments.table:
+        print(table(arguments.csv))
+        return
+    if not (arguments.annotations and arguments.images and arguments.test and arguments.test_images):
+        parser.error("give --annotations, --images, --test and --test-images, or --table")
 
     pool, categories = load_coco(arguments.annotations, arguments.images)
     test, _ = load_coco(arguments.test, arguments.test_images, categories=categories)
@@ -177,6 +185,40 @@ def finished(path: Path, steps: int) -> set[tuple[str, str, int]]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {(row["detector"], row["variant"], int(row["seed"])) for row in rows if int(row["step"]) == steps}
+
+
+def table(path: Path) -> str:
+    """The results as Markdown: means over seeds, the two figures of MIL and the discrepancy in the order of stages."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [
+        "| detector | variant | seeds | AP50 | mass ratio | image AP | discrepancy |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for detector, variant in dict.fromkeys((row["detector"], row["variant"]) for row in rows):
+        runs = [row for row in rows if (row["detector"], row["variant"]) == (detector, variant)]
+        accuracies = [float(row["AP50"]) for row in runs if row["AP50"]]
+        spread = f" ± {stdev(accuracies):.3f}" if len(accuracies) > 1 else ""
+        cells = (
+            detector,
+            variant,
+            str(len(accuracies)),
+            f"{mean(accuracies):.3f}{spread}",
+            over_steps(runs, "mass_ratio", ".0f", ("labeled",)),
+            over_steps(runs, "image_AP", ".2f", ("labeled",)),
+            over_steps(runs, "discrepancy", ".1e", ("maximize", "minimize")),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def over_steps(runs: list[dict[str, str]], column: str, form: str, stages: tuple[str, ...]) -> str:
+    """Means of a column at the ends of the stages, in order."""
+    at: dict[int, list[float]] = defaultdict(list)
+    for row in runs:
+        if row["stage"] in stages and row[column]:
+            at[int(row["step"])].append(float(row[column]))
+    return " / ".join(format(mean(at[step]), form) for step in sorted(at)) or "-"
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
