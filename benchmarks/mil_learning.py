@@ -61,6 +61,7 @@ VARIANTS: dict[str, Variant] = {
     "sigmoid": Variant({"class_probability": "sigmoid"}),
     "MIL off the features": Variant({"mil_moves_features": False}),
     "MIL off the features, weight 1": Variant({"mil_moves_features": False, "mil_weight": 1.0}),
+    "MIL off the features, from boxes": Variant({"mil_moves_features": False, "objectness_from_boxes": True}),
     "MIL weight 1": Variant({"mil_weight": 1.0}),
     "no MIL on unlabelled": Variant({"mil_on_unlabeled": False}),
     "lambda 0": Variant(train={"lambda_": 0.0}),

@@ -23,6 +23,10 @@ Stages = tuple[tuple[StageName, float], ...]
 # SGD's rate is the paper's (section 4.1). AdamW's is a usual one: it trained stably, but was not compared with others.
 DEFAULT_LR: Mapping[str, float] = {"adamw": 1e-3, "sgd": 1e-3}
 DEFAULT_WEIGHT_DECAY: Mapping[str, float] = {"adamw": 1e-2, "sgd": 1e-4}
+# The paper's (section 4.1; its Table 6 finds 1 to 20 alike). RetinaNet's classifiers part far already at 1 under AdamW;
+# those with a softmax differ less at first, and 1 was too weak to part them (docs/method.md).
+_PAPER_LAMBDA = 10.0
+_DEFAULT_LAMBDA: Mapping[str, float] = {"retinanet": 1.0}
 _WARMUP_STEPS = 50
 # A reading of the paper's 26 epochs, whose split it does not give. As shares of `steps` they also fit a small labeled
 # set, on which 26 epochs would be too few steps.
@@ -112,8 +116,7 @@ class TrainConfig:
     lr, weight_decay: None takes the optimizer's default.
     warmup_steps: steps of linear warm-up, at most `steps`; None: 50, and no more than a tenth of the run.
     lr_drop: share of the steps after which the rate is a tenth; the paper's is epoch 20 of 26.
-    lambda_: factor of the discrepancy in Eqs. 2 and 4. The paper has 10, with SGD; under AdamW at the default rate that
-        doubled f1's focal loss on labeled images while maximizing (mil_weight 1), and 1 did not.
+    lambda_: factor of the discrepancy in Eqs. 2 and 4; None takes the detector's default.
     clip_norm: the gradient's norm is clipped to this.
     ema_decay: keep an exponential moving average of the weights with this decay (0.999, say) and save that; None: no.
     precision: "auto" is bf16-mixed on a GPU that has it, else 32-true.
@@ -137,7 +140,7 @@ class TrainConfig:
     weight_decay: float | None = None
     warmup_steps: int | None = None
     lr_drop: float = 20 / 26
-    lambda_: float = 1.0
+    lambda_: float | None = None
     clip_norm: float = 10.0
     ema_decay: float | None = None
     midl: MidlConfig = field(default_factory=MidlConfig)
@@ -161,11 +164,10 @@ class TrainConfig:
         for name in ("lr", "image_size", "checkpoint_every", "epochs"):
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name))
-        for name in ("lambda_", "seed"):
-            _positive(name, getattr(self, name), zero=True)
+        _positive("seed", self.seed, zero=True)
         if not 0 < self.lr_drop <= 1:
             raise ValueError(f"lr_drop must be above 0 and at most 1, got {self.lr_drop!r}")
-        for name in ("weight_decay", "warmup_steps"):
+        for name in ("lambda_", "weight_decay", "warmup_steps"):
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name), zero=True)
         if not self.stages:
@@ -188,6 +190,11 @@ class TrainConfig:
     def learning_rate(self) -> float:
         """The learning rate after warm-up."""
         return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+
+    @property
+    def discrepancy_weight(self) -> float:
+        """Lambda of Eqs. 2 and 4."""
+        return _DEFAULT_LAMBDA.get(self.detector, _PAPER_LAMBDA) if self.lambda_ is None else self.lambda_
 
     @property
     def warmup(self) -> int:
@@ -229,7 +236,7 @@ class TrainConfig:
 _AS_PRINTED: Mapping[str, Any] = {
     "weights": "imagenet",
     "optimizer": "sgd",
-    "lambda_": 10.0,
+    "lambda_": _PAPER_LAMBDA,
     "midl": {"tie_objectness": False, "background_gradient": True, "mil_weight": 1.0},
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -147,7 +147,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         if not all(math.isfinite(value) for value in losses.values()):
             raise NonFiniteLossError(
                 f"loss is not finite at step {batch.step} ({batch.stage}): {losses}; images {', '.join(batch.names)}; "
-                f"lower lr ({config.learning_rate}) or lambda_ ({config.lambda_})"
+                f"lower lr ({config.learning_rate}) or lambda_ ({config.discrepancy_weight})"
             )
         fabric.backward(terms["total"])
         fabric.clip_gradients(module, optimizer, max_norm=config.clip_norm)

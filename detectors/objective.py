@@ -97,7 +97,7 @@ class Objective(nn.Module):
         weights = bag_weights(unknown, midl)
         discrepancy = bag_discrepancy(unknown, midl, weights)
         sign = -1.0 if stage is Stage.MAXIMIZE else 1.0
-        total = total + sign * self.config.lambda_ * discrepancy
+        total = total + sign * self.config.discrepancy_weight * discrepancy
         if midl.mil_on_unlabeled:
             losses["mil_unlabeled"] = bag_mil_loss(unknown, midl, pseudo_image_labels(unknown), weights, pseudo=True)
             total = total + midl.mil_weight * losses["mil_unlabeled"]

@@ -32,9 +32,7 @@ def train(
     ] = None,
     lambda_: Annotated[
         float | None,
-        typer.Option(
-            "--lambda", min=0, help="Weight of the discrepancy; 0 is without.", show_default=str(opt.TRAIN.lambda_)
-        ),
+        typer.Option("--lambda", min=0, help="Weight of the discrepancy; 0 is without.", show_default="by detector"),
     ] = None,
     ema: Annotated[
         float | None, typer.Option(help="Save a moving average of the weights with this decay.", show_default="none")

@@ -98,6 +98,12 @@ def test_presets_are_configs() -> None:
     ]
 
 
+def test_lambda_is_the_detectors_unless_it_is_given() -> None:
+    weights = [TrainConfig(detector=name).discrepancy_weight for name in ("retinanet", "ssd300", "mask-rcnn")]
+    assert weights == [1, 10, 10]
+    assert TrainConfig(detector="ssd300", lambda_=0).discrepancy_weight == 0
+
+
 def test_epochs_are_those_of_the_labeled_set() -> None:
     paper = TrainConfig.from_dict(PRESETS["paper"]).for_labeled(9)  # 5 batches of 2
     assert paper.steps == 26 * 5
