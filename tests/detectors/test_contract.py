@@ -8,7 +8,6 @@ import pytest
 import torch
 from detector_data import CATEGORIES, write_images
 from detector_runs import TINY, go, spread_classifiers, tiny
-from safetensors.torch import load_file
 
 from detectors.batches import BatchLoader, StepBatch
 from detectors.checkpoint import LoadedDetector, load_detector, save_detector
@@ -20,7 +19,7 @@ from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_scores
 from detectors.model import Instances, MidlDetector, ParameterRole, Target
 from detectors.objective import Objective, freeze_for
 from detectors.registry import detector_names
-from detectors.training import StepReport, train
+from detectors.training import train
 
 SIZES = torch.tensor([[64, 96], [50, 70]])
 EMPTY = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
@@ -219,26 +218,6 @@ def test_edge_cases_train_without_nan(
     reports = go(tmp_path, labeled, [] if case == "all labeled" else pool, detector=name, steps=STEPS)
     assert all(np.isfinite(value) for r in reports for value in r.losses.values())
     assert {r.stage for r in reports} == ({"labeled"} if case == "all labeled" else {"labeled", "maximize", "minimize"})
-
-
-class StoppedError(Exception):
-    """Ends a run between two steps."""
-
-
-def test_a_stopped_run_resumes_to_the_same_weights(
-    tmp_path: Path, images: list[LabeledImage], pool: list[Path], name: str
-) -> None:
-    def stop(step: StepReport) -> None:
-        if step.step == 5:
-            raise StoppedError
-
-    values: dict[str, object] = {"detector": name, "steps": STEPS, "checkpoint_every": 4}
-    go(tmp_path / "whole", images, pool, **values)
-    with pytest.raises(StoppedError):
-        go(tmp_path / "stopped", images, pool, on_step=stop, **values)
-    assert [r.step for r in go(tmp_path / "stopped", images, pool, **values)] == [5, 6, 7, 8, 9]
-    first, second = (load_file(tmp_path / folder / "weights.safetensors") for folder in ("whole", "stopped"))
-    assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 def test_a_few_images_are_learned(tmp_path: Path, name: str) -> None:
