@@ -58,14 +58,21 @@ def make_videos(folder: Path, *, videos: int = VIDEOS, frames: int = FRAMES, see
 
 
 def cut_labels(truth: Path, output: Path, frames: Iterable[tuple[str, int]]) -> int:
-    """Write to `output` the part of a CocoVID file that labels the given frames; returns how many there were.
+    """Write to `output` the part of a COCO or CocoVID file that labels the given frames; returns how many there were.
 
-    `frames` are (video file stem, frame_index): a selection, answered by known labels instead of a labelling vendor.
+    `frames` are (file stem, frame_index), of an image with index 0: a selection, answered by known labels instead of a
+    labelling vendor.
     """
     everything = json.loads(truth.read_text(encoding="utf-8"))
-    stems = {video["id"]: Path(video["file_name"]).stem for video in everything["videos"]}
+    stems = {video["id"]: Path(video["file_name"]).stem for video in everything.get("videos", [])}
     wanted = set(frames)
-    images = [i for i in everything["images"] if (stems[i["video_id"]], i["frame_index"]) in wanted]
+
+    def frame(image: dict[str, Any]) -> tuple[str, int]:
+        if "video_id" in image:
+            return stems[image["video_id"]], image["frame_index"]
+        return Path(image["file_name"]).stem, 0
+
+    images = [image for image in everything["images"] if frame(image) in wanted]
     ids = {image["id"] for image in images}
     annotations = [a for a in everything["annotations"] if a["image_id"] in ids]
     atomic_replace(output, json.dumps(everything | {"images": images, "annotations": annotations}).encode())

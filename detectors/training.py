@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -77,6 +79,8 @@ def train(
     )
     if config.devices == 1:
         return run(fabric, job, on_step)
+    # DDP warns in each process that some stage has no unused parameters; others have.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # Processes of DDP cannot call a closure of this one: their reports come back through a queue.
     reports = multiprocessing.get_context("spawn").SimpleQueue()
     listener = threading.Thread(target=_listen, args=(reports, on_step), daemon=True)
@@ -92,6 +96,8 @@ def train(
 
 def _run_in_process(job: Job, report: Callable[[StepReport], None], fabric: Fabric) -> dict[str, Any]:
     """Train in one process of DDP and return the fields of its TrainResult."""
+    # Of a 3x3 kernel with one channel, whose memory layout has two names: no user can do anything about it.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     return vars(run(fabric, job, report))
 
 

@@ -2,8 +2,8 @@
 
     python examples/cut_labels.py curate-workspace truth.json labels.json
 
-`truth.json` is a CocoVID file that labels (at least) the selected frames; `labels.json` gets the part of it that labels
-them, ready for `curate score ... --labels labels.json`. File names of the videos must be ASCII without spaces.
+`truth.json` is a COCO or CocoVID file that labels (at least) the selected frames; `labels.json` gets the part of it
+that labels them, ready for `curate score ... --labels labels.json`. File names must be ASCII without spaces.
 """
 
 import sys
