@@ -67,13 +67,13 @@ class MidlConfig:
     background_gradient: let the gradient of the MIL loss pass Eq. 10's second line. It points the wrong way there, see
         `detectors.midl.class_probability`; False stops it.
     objectness_from_boxes: on labeled images, train the objectness by the boxes too: -log of the share of p_obj on
-        instances that overlap an object.
-    mil_moves_features: let the MIL loss train backbone and FPN; False cuts its gradient below the MIL head.
+        instances that overlap an object. The paper has the image's classes alone.
+    mil_moves_features: let the MIL loss train backbone and FPN, as Eq. 9 does; False cuts its gradient below the MIL
+        head, which costs it nothing and spares the boxes (docs/method.md).
     image_score: how the uncertainties of the instances become the image's. "joint" is Eq. 7, "mean" and "max" are those
         over all instances (Table 5's other selections). Scoring alone follows it, not training.
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.
-    mil_weight: factor on the MIL loss. Eq. 12 has 1, at which the light RetinaNet detected far worse (AP50 0.28 against
-        0.44 at 0.1; 91 images of nwpu-vhr10, 800 steps, lambda 1, one seed).
+    mil_weight: factor on the MIL loss. Eq. 12 has 1, at which the light RetinaNet detected far worse (docs/method.md).
     mil_on_unlabeled: also apply the MIL loss to unlabeled images, with pseudo labels from the two classifiers.
     """
 
@@ -82,8 +82,8 @@ class MidlConfig:
     tie_objectness: bool = True
     class_bias: float = 0.0
     background_gradient: bool = False
-    objectness_from_boxes: bool = False
-    mil_moves_features: bool = True
+    objectness_from_boxes: bool = True
+    mil_moves_features: bool = False
     image_score: ImageScore = "joint"
     delta_fg: float = 0.0
     mil_weight: float = 0.1
@@ -237,7 +237,13 @@ _AS_PRINTED: Mapping[str, Any] = {
     "weights": "imagenet",
     "optimizer": "sgd",
     "lambda_": _PAPER_LAMBDA,
-    "midl": {"tie_objectness": False, "background_gradient": True, "mil_weight": 1.0},
+    "midl": {
+        "tie_objectness": False,
+        "background_gradient": True,
+        "objectness_from_boxes": False,
+        "mil_moves_features": True,
+        "mil_weight": 1.0,
+    },
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {"backbone": "resnet50", "epochs": 26, "batch_size": 2, "image_size": 1333, **_AS_PRINTED},

@@ -1,4 +1,4 @@
-"""Settings of the C library and of oneDNN without which training on a CPU wastes a third of its time."""
+"""Settings of the C library and of oneDNN that spare a CPU work which each step would do again."""
 
 from __future__ import annotations
 

@@ -88,7 +88,13 @@ def test_presets_are_configs() -> None:
     paper, short = (TrainConfig.from_dict(PRESETS[name]) for name in ("paper", "short"))
     assert (paper.optimizer, paper.learning_rate, paper.decay, paper.lambda_) == ("sgd", 1e-3, 1e-4, 10)
     assert TrainConfig.from_dict(PRESETS["paper-ssd300"]).lr_drop == 0.8
-    assert paper.midl == MidlConfig(tie_objectness=False, background_gradient=True, mil_weight=1)
+    assert paper.midl == MidlConfig(
+        tie_objectness=False,
+        background_gradient=True,
+        objectness_from_boxes=False,
+        mil_moves_features=True,
+        mil_weight=1,
+    )
     assert TrainConfig.from_dict(json.loads(json.dumps(short.to_dict()))) == short
     assert [span.stage.value for span in stage_spans(short.steps, short.stages)] == [
         "labeled",
