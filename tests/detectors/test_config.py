@@ -87,7 +87,7 @@ def test_learning_rate_warms_up_and_drops_after_twenty_of_26() -> None:
 def test_presets_are_configs() -> None:
     paper, short = (TrainConfig.from_dict(PRESETS[name]) for name in ("paper", "short"))
     assert (paper.optimizer, paper.learning_rate, paper.decay, paper.lambda_) == ("sgd", 1e-3, 1e-4, 10)
-    assert TrainConfig.from_dict(PRESETS["paper-ssd300"]).lr_drop == 0.8
+    assert (paper.lr_drop, TrainConfig.from_dict(PRESETS["paper-ssd300"]).lr_drop) == (20 / 26, 0.8)
     assert paper.midl == MidlConfig(
         tie_objectness=False,
         background_gradient=True,
