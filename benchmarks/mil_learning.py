@@ -74,6 +74,7 @@ VARIANTS: dict[str, Variant] = {
     "lambda 10": against_base(lambda_=10.0),
     "stages alone": against_base({"mil_weight": 0.0}, lambda_=0.0),
     "late drop": against_base(lr_drop=LATE_DROP),
+    "default, early drop, untied": Variant({"tie_objectness": False}, {"lr_drop": PAPER_DROP}),
     "plain, early drop": Variant(train={"method": "plain", "lr_drop": PAPER_DROP}),
     "default, early drop": Variant(train={"lr_drop": PAPER_DROP}),
 }
