@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -63,9 +63,14 @@ def to_table(rows: Iterable[Row], row_type: type[Row]) -> "pa.Table":
 
 
 def to_rows(table: "pa.Table", row_type: type[Row]) -> list[Row]:
-    """The inverse of `to_table`."""
-    names = [field.name for field in fields(row_type)]  # type: ignore[arg-type]
-    return [row_type(**row) for row in table.select(names).to_pylist()]
+    """The inverse of `to_table`. A column that the table was written without has the field's default."""
+    there = set(table.column_names)
+    needed = [
+        field.name
+        for field in fields(row_type)  # type: ignore[arg-type]
+        if field.name in there or field.default is MISSING
+    ]
+    return [row_type(**row) for row in table.select(needed).to_pylist()]
 
 
 def _temporary(path: Path) -> Path:

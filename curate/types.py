@@ -21,7 +21,8 @@ class Source:
 
     `status`: "broken" could not be read to its end (`error` says why; `frames` of it were read), "duplicate" has the
     content and name of another source, "superseded" was at a path that now holds another file.
-    `samplings` lists, joined by ";", how candidates were drawn from it so far.
+    `samplings` lists, joined by ";", how candidates were drawn from it so far. `time_base` is the unit in seconds in
+    which a video's container counts its time stamps, as in "1/15360"; "" for images, and where it is not known.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Source:
     samplings: str = ""
     error: str = ""
     status: SourceStatus = "ok"
+    time_base: str = ""
 
 
 @dataclass(frozen=True)

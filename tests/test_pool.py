@@ -5,6 +5,7 @@ import pytest
 
 from curate.errors import CurateError, UsageError
 from curate.pool import Pool
+from curate.tables import read_table, write_table
 from curate.types import (
     Frame,
     Sampling,
@@ -49,6 +50,15 @@ def test_round_trip_in_order_and_states_are_a_partition(workspace: Workspace) ->
     assert loaded.frames["frame_id"].to_pylist() == ["a:00000002", "a:00000005", "b:00000001"]
     assert [loaded.count(state) for state in ("unlabeled", "labeled", "ignored")] == [1, 1, 1]
     assert loaded.sources == pool.sources
+
+
+def test_an_index_from_before_a_column_existed_still_loads(workspace: Workspace) -> None:
+    pool = Pool.load(workspace)
+    pool.add([replace(source("a", "/a"), time_base="1/15360")], [frame("a", 1)])
+    pool.save(workspace)
+    assert Pool.load(workspace).sources["a"].time_base == "1/15360"
+    write_table(workspace.index, read_table(workspace.index).drop_columns(["time_base"]))
+    assert Pool.load(workspace).sources == {"a": source("a", "/a")}
 
 
 def test_adding_a_frame_again_keeps_its_state(workspace: Workspace) -> None:

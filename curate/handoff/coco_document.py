@@ -59,8 +59,10 @@ def _image(image_id: int, image: HandoffImage) -> dict[str, Any]:
         # Where the frame comes from. Readers of COCO pass over image keys that they do not know.
         "video": PurePath(image.source.path).name if is_video else None,
         "video_sha256": image.source.sha256 if is_video else None,
+        "source_sha256": image.source.sha256,
         "frame_index": image.frame.frame_index,
         "timestamp_s": _finite(image.frame.timestamp_s),
+        "time_base": image.source.time_base or None,
         "rank": image.frame.rank,
         "uncertainty": _finite(image.frame.uncertainty),
         "reason": image.frame.reason,

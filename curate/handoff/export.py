@@ -174,9 +174,21 @@ def _manifest(handoff: Handoff, profile: str, annotations: int) -> str:
                 "file_name": PurePath(source.path).name,
                 "sha256": source.sha256,
                 "kind": source.kind,
+                "time_base": source.time_base or None,
                 "images": frames_of[key],
             }
             for key, source in sorted(sources.items())
         },
+        # Which frame of which source each image is: what `curate verify` checks, whatever the receiver's format.
+        "frames": [
+            {
+                "file_name": image.name,
+                "frame_id": image.frame.frame_id,
+                "source": image.source.source,
+                "frame_index": image.frame.frame_index,
+                "timestamp_s": image.frame.timestamp_s,
+            }
+            for image in handoff.images
+        ],
     }
     return json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

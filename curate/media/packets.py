@@ -86,6 +86,22 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
     return PacketScan(times_s, tuple(sizes), cuts, len(cuts) == len(keys), irregular)
 
 
+def time_base_of(stream: "VideoStream") -> str:
+    """The unit in seconds in which the stream counts its time stamps, as in "1/15360"; "" where it has none."""
+    return f"{stream.time_base.numerator}/{stream.time_base.denominator}" if stream.time_base else ""
+
+
+def read_time_base(path: Path) -> str:
+    """`time_base_of` the first video stream of a file; "" where the file cannot be opened or has no video."""
+    import av
+
+    try:
+        with open_video(path) as container:
+            return next((time_base_of(stream) for stream in video_streams(container)), "")
+    except (av.error.FFmpegError, OSError, ValueError, OverflowError):
+        return ""
+
+
 def seconds(pts: int, time_base: Fraction) -> float:
     """A time stamp in seconds; the same float wherever it is computed."""
     return pts * time_base.numerator / time_base.denominator

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.media.discover import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from curate.media.packets import open_video, video_streams
+from curate.media.packets import open_video, time_base_of, video_streams
 from curate.types import SourceKind
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ class Probe:
     """What is known of a file before it is decoded. Sizes are those of the upright picture, in pixels.
 
     `rotation` is how far the stored picture is turned clockwise to stand upright: 0, 90, 180 or 270 degrees. Pixels
-    are taken as square. `header_frames` is what the header claims, 0 where it claims nothing; `error` is empty or
-    says why the file cannot be read.
+    are taken as square. `header_frames` is what the header claims, 0 where it claims nothing; `time_base` is that of
+    the video stream, as in "1/15360"; `error` is empty or says why the file cannot be read.
     """
 
     path: str
@@ -41,6 +41,7 @@ class Probe:
     fps: float = 0.0
     duration_s: float = 0.0
     header_frames: int = 0
+    time_base: str = ""
     backend: str = ""
     backend_reason: str = ""
     error: str = ""
@@ -123,6 +124,7 @@ def _from_header(found: Probe, container: "InputContainer", stream: "VideoStream
         fps=float(rate) if rate else 0.0,
         duration_s=max(duration_s, 0.0),
         header_frames=max(stream.frames, 0),
+        time_base=time_base_of(stream),
     )
 
 

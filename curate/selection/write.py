@@ -44,9 +44,11 @@ def write_selection(
     lines = []
     for frame in selection:
         row = {name: _number(value) for name, value in asdict(frame).items()}
+        # A time stamp is half of a frame's identity: six digits would be 0.1 s after three hours.
+        row["timestamp_s"] = round(frame.timestamp_s, 6)
         writer.writerow(row)
         source = sources[frame.source]
-        provenance = {"path": source.path, "sha256": source.sha256}
+        provenance = {"path": source.path, "sha256": source.sha256, "time_base": source.time_base}
         lines.append(json.dumps(row | provenance | {k: _number(v) for k, v in details[frame.frame_id].items()}))
     atomic_replace(folder / "selection.jsonl", "".join(line + "\n" for line in lines).encode())
     atomic_replace(folder / "run.json", (json.dumps(asdict(info), indent=2) + "\n").encode())

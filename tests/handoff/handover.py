@@ -8,7 +8,9 @@ from curate.handoff.export import ExportResult, export
 from curate.types import SelectedFrame, Source, export_stem
 from curate.workspace import Workspace
 
-CLIP = Source("clip_1-11111111", "/data/videos/clip 1.mp4", "1" * 64, 1, 1, "video", 200, 100, frames=50)
+CLIP = Source(
+    "clip_1-11111111", "/data/videos/clip 1.mp4", "1" * 64, 1, 1, "video", 200, 100, frames=50, time_base="1/12800"
+)
 PHOTO = Source("photo-33333333", "/data/photo.png", "3" * 64, 1, 1, "image", 64, 48)
 SOURCES = {source.source: source for source in (CLIP, PHOTO)}
 

@@ -91,13 +91,16 @@ def test_8_provenance(document: dict[str, Any]) -> None:
     assert {key: video[key] for key in video if key not in ("id", "file_name", "width", "height", "license")} == {
         "video": "clip 1.mp4",
         "video_sha256": "1" * 64,
+        "source_sha256": "1" * 64,
         "frame_index": 42,
         "timestamp_s": 1.68,
+        "time_base": "1/12800",
         "rank": 1,
         "uncertainty": 0.75,
         "reason": "why 1",
     }
     assert (still["video"], still["video_sha256"], still["frame_index"], still["uncertainty"]) == (None, None, 0, None)
+    assert (still["source_sha256"], still["time_base"]) == ("3" * 64, None)
     assert (other["rank"], other["uncertainty"]) == (3, None)
 
 

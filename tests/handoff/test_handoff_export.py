@@ -38,7 +38,16 @@ def test_what_is_in_it(handover: Handover) -> None:
         "file_name": "clip 1.mp4",
         "sha256": "1" * 64,
         "kind": "video",
+        "time_base": "1/12800",
         "images": 2,
+    }
+    assert [frame["file_name"] for frame in manifest["frames"]] == names
+    assert manifest["frames"][0] == {
+        "file_name": names[0],
+        "frame_id": "clip_1-11111111:00000042",
+        "source": "clip_1-11111111",
+        "frame_index": 42,
+        "timestamp_s": 1.68,
     }
     readme = (result.folder / "README.txt").read_text()
     assert all(f"- {name}\n" in readme for name in ("car", "bus", "bicycle"))

@@ -95,6 +95,7 @@ def test_probe_describes_a_rotated_video_upright(tmp_path: Path) -> None:
     assert (found.kind, found.width, found.height, found.rotation) == ("video", 288, 192, 90)
     assert (found.codec, found.fps, found.header_frames, found.backend) == ("h264", 25.0, 60, "decord")
     assert found.duration_s == pytest.approx(2.4, abs=0.01)
+    assert found.time_base == "1/12800"
 
 
 def test_a_file_without_a_known_extension_is_looked_into(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from curate.errors import CurateError
 from curate.selection.write import SelectionInfo, read_info, read_selection, write_selection
 from curate.types import SelectedFrame, Source
 
-SOURCE = Source("a-00000000", "/videos/a.mp4", "0" * 64, 1, 1, "video")
+SOURCE = Source("a-00000000", "/videos/a.mp4", "0" * 64, 1, 1, "video", time_base="1/15360")
 FRAME = SelectedFrame(1, "a-00000000:00000015", SOURCE.source, 15, 0.5, 0.123456789, 0.25, "midl: utility 1 of 9")
 
 
@@ -27,6 +28,14 @@ def test_round_trip_and_exact_text(tmp_path: Path) -> None:
     lines = (tmp_path / "selection.jsonl").read_text().splitlines()
     assert '"max": 1.0' in lines[0]
     assert '"path": "/videos/a.mp4"' in lines[1]
+    assert '"time_base": "1/15360"' in lines[1]
+
+
+def test_a_late_time_stamp_keeps_its_microseconds(tmp_path: Path) -> None:
+    late = replace(FRAME, timestamp_s=12345.6789011)
+    info = SelectionInfo("cold-start", "k-center", 9, 1, 1.0, 3)
+    write_selection(tmp_path, [late], {SOURCE.source: SOURCE}, {late.frame_id: {}}, info)
+    assert read_selection(tmp_path)[0].timestamp_s == 12345.678901
 
 
 def test_no_selection_and_damaged_selection(tmp_path: Path) -> None:
