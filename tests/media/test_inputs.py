@@ -148,7 +148,7 @@ def test_importing_loads_no_decoder() -> None:
     modules = "discover, probe, decode, sampling, extract, extract_one, reread, images, children, packets, segments"
     heavy = "{'decord', 'av', 'PIL', 'numpy', 'torch'}"
     code = (
-        f"import sys; from curate.media import {modules}, decord_backend, pyav_backend; "
+        f"import sys; from curate.media import {modules}, compare, recheck, decord_backend, pyav_backend; "
         f"print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
