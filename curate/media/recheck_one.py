@@ -103,13 +103,9 @@ class RecheckOne:
                 beat=lambda: report(None),
             )
 
-        confirmed = Seen(second, 1)
-        refused = self.refused
-        if not refused:
-            # decord may misread what the probe keeps from it; where it agrees all the same, that is a proof.
-            doubt = probe(path).backend_reason if second == "decord" else ""
-            confirmed = again(frames, second, 1)
-            refused = confirmed.problem or doubt
+        confirmed = Seen(second, 1) if self.refused else again(frames, second, 1)
+        # decord may misread what the probe keeps from it; where it agrees all the same, that is a proof.
+        doubt = self.refused or (confirmed.problem or probe(path).backend_reason if second == "decord" else "")
         left = []
         for frame in frames:
             if confirmed.fault(frame):
@@ -123,12 +119,13 @@ class RecheckOne:
         found = again(searched, first, _SEARCHED)
         for frame in left:
             if not own.fault(frame):
+                # PyAV gives all frames before it tells of damage: only what it did not reach is without a witness.
+                refused = doubt or ("" if confirmed.reached(frame) else confirmed.problem)
                 if refused:
                     yield own.checked(frame, "unconfirmed", f"no second decoder: {refused}")
                 else:
-                    yield confirmed.checked(
-                        frame, "differs", f"{confirmed.fault(frame)}, as {second} reads it; {first} agrees"
-                    )
+                    how = f"as {second} reads it{confirmed.problem and f' ({confirmed.problem})'}; {first} agrees"
+                    yield confirmed.checked(frame, "differs", f"{confirmed.fault(frame)}, {how}")
             elif own.differs(frame):
                 seen = found if frame in searched else own
                 yield seen.checked(frame, "differs", seen.fault(frame))

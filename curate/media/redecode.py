@@ -81,12 +81,15 @@ class Seen:
         if index >= last:
             del self._open[frame.frame_index]
 
+    def reached(self, frame: ExportedFrame) -> bool:
+        """Whether the decoder came as far as the frame."""
+        return frame.frame_index in self.times_s
+
     def differs(self, frame: ExportedFrame) -> bool:
         """Whether the picture could be compared, or the video has ended before it, and there is a fault."""
         if frame.frame_index in self.broken:
             return False
-        reached = frame.frame_index in self.times_s
-        return bool(self.fault(frame)) and (reached or not self.problem)
+        return bool(self.fault(frame)) and (self.reached(frame) or not self.problem)
 
     def fault(self, frame: ExportedFrame) -> str:
         """What is wrong with an exported frame, in words; "" if nothing is."""

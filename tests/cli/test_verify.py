@@ -15,6 +15,9 @@ from PIL import Image
 from videos import write_numbered_video
 
 from curate.handoff.export import export
+from curate.media.recheck import recheck
+from curate.media.recheck_one import RecheckOne
+from curate.media.redecode import ExportedFrame
 from curate.media.reread import write_full_size
 from curate.pipeline.index import index
 from curate.pipeline.verify import verify
@@ -227,3 +230,12 @@ def test_bad_arguments_are_one_clear_line(folder: Path, tmp_path: Path) -> None:
         assert "run `curate export` again" in one_line(curate("verify", *space, code=1))
     manifest.unlink()
     assert "nothing was exported yet" in one_line(curate("verify", *space, code=1))
+
+
+def test_a_source_that_hangs_costs_its_own_frames(made: Path) -> None:
+    source = next(s for s in Pool.load(Workspace.open(made / "w")).sources.values() if s.path.endswith("slow.mp4"))
+    frame = ExportedFrame(18, 0.72, exported(made, "slow 18"))
+    # Loading the decoder alone takes longer than this: the child counts as hung, with the second decoder and without.
+    ((_, (checked,)),) = recheck([RecheckOne(source, source.sha256, (frame,))], stall_timeout_s=0.001)
+    assert (checked.frame_index, checked.verdict) == (18, "unreadable")
+    assert checked.reason == "the decoder made no progress for 0.001 s"
