@@ -2,55 +2,79 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from curate.media.inspection import Inspection
+
+_COLUMNS = ("format", "size", "turn", "fps", "frames", "seconds", "time base", "decoder")
 
 
 def probe(
     paths: Annotated[list[str], typer.Argument(metavar="PATHS...", help="Videos, images, folders, or @list.txt.")],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every packet of large videos too, and decode images: slow, no guess.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a file.")] = False,
 ) -> None:
-    """Show codec, size, rate, frames and decoder of each file; exit code 3 if some cannot be read.
+    """Show format, size, rate, frames, time base and decoder of each file, why that decoder, and what is wrong.
+
+    Videos up to 16 MiB are looked at packet by packet, larger ones by header, index and first 16 MiB unless --deep
+    is given. Exit code 3 if some files have problems.
 
     Examples:
 
       curate probe videos/
 
-      curate probe clip.mp4 --json
+      curate probe clip.mp4 --deep --json
     """
-    from dataclasses import asdict
-
     from curate.media.discover import discover
-    from curate.media.probe import probe as probe_file
+    from curate.media.inspection import inspect
 
     files = discover(paths)
-    broken = 0
-    rows = []
-    for path in files:
-        found = probe_file(path)
-        broken += bool(found.error)
-        if as_json:
-            typer.echo(json.dumps({"path": str(path)} | asdict(found)))
-        else:
-            rows.append(
-                (
-                    path.name,
-                    found.codec,
-                    f"{found.width}x{found.height}" if found.width else "",
-                    str(found.rotation or ""),
-                    f"{found.fps:.3g}" if found.fps else "",
-                    str(found.header_frames or ""),
-                    f"{found.duration_s:.2f}" if found.duration_s else "",
-                    found.backend,
-                    found.error or found.backend_reason,
-                )
-            )
-    if not as_json:
-        _print_table(rows)
-    if broken:
-        typer.echo(f"{broken} of {len(files)} files cannot be read", err=True)
+    found = {Path(one.probe.path): one for one in inspect(files, deep=deep)}
+    inspections = [found[path] for path in files]
+    if as_json:
+        for one in inspections:
+            typer.echo(json.dumps(_as_json(one)))
+    else:
+        _print_table([_row(one) for one in inspections])
+    bad = sum(bool(one.problems) for one in inspections)
+    if bad:
+        typer.echo(f"{bad} of {len(files)} files have problems", err=True)
         raise typer.Exit(3)
+
+
+def _as_json(one: "Inspection") -> dict[str, object]:
+    """The probe's values and those of the inspection, side by side."""
+    from dataclasses import asdict
+
+    values = asdict(one)
+    probed: dict[str, object] = values.pop("probe")
+    return probed | values
+
+
+def _row(one: "Inspection") -> tuple[str, ...]:
+    from curate.media.inspection import container_name
+
+    found = one.probe
+    frames = one.packets or found.header_frames
+    notes = [*one.problems, *([] if one.problems else [found.backend_reason]), *one.remarks]
+    return (
+        Path(found.path).name,
+        " ".join(part for part in (container_name(found), found.codec, found.pixel_format) if part),
+        f"{found.width}x{found.height}" if found.width else "",
+        str(found.rotation or ""),
+        f"{found.fps:.4g}" if found.fps else "",
+        str(frames or ""),
+        f"{found.duration_s:.2f}" if found.duration_s else "",
+        found.time_base,
+        found.backend,
+        "; ".join(note for note in notes if note),
+    )
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
@@ -61,9 +85,9 @@ def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("file", overflow="fold", min_width=12)
-    for name in ("codec", "size", "turn", "fps", "frames", "seconds", "decoder"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("note", overflow="fold")
+    for name in _COLUMNS:
+        table.add_column(name, no_wrap=name != "format")
+    table.add_column("notes", overflow="fold", min_width=12)
     for row in rows:
         table.add_row(*map(Text, row))  # not markup: file names may have brackets
     console = Console()

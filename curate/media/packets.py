@@ -20,7 +20,7 @@ class PacketScan:
     `irregular` is empty where each packet is one frame to show, with a time stamp of its own, from a key frame on;
     otherwise it says what is not so. `packet_bytes` are in the order of the file. `cuts` are the key frames that no
     frame reaches across: all that is stored before one is shown before it, and all after it after. `closed` is
-    whether all key frames are such.
+    whether all `key_frames` are such.
     """
 
     timestamps_s: tuple[float, ...]
@@ -28,6 +28,7 @@ class PacketScan:
     cuts: tuple[int, ...]
     closed: bool
     irregular: str
+    key_frames: int
 
 
 def open_video(path: Path) -> "InputContainer":
@@ -50,10 +51,11 @@ def video_packets(container: "InputContainer", stream: "VideoStream") -> "Iterat
     return (packet for packet in container.demux(stream) if packet.size)
 
 
-def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketScan:
+def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_bytes: int | None = None) -> PacketScan:
     """Read every packet of the first video stream; `beat` is called now and then.
 
-    A container that breaks off gives the packets up to there, and says so in `irregular`.
+    A container that breaks off gives the packets up to there, and says so in `irregular`. With `head_bytes`, only so
+    many bytes of packets are read, and nothing is said of the rest.
     """
     import av
 
@@ -61,6 +63,7 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
     sizes: list[int] = []
     keys: list[int] = []
     irregular = ""
+    read = 0
     with open_video(path) as container:
         stream = video_streams(container)[0]
         announced = stream.frames
@@ -74,6 +77,10 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
                     keys.append(len(pts))
                 pts.append(packet.pts if packet.pts is not None else len(pts))
                 sizes.append(packet.size)
+                read += packet.size
+                if head_bytes is not None and read >= head_bytes:
+                    announced = 0
+                    break
         except (av.error.FFmpegError, ValueError) as error:
             irregular = irregular or f"the file breaks off ({type(error).__name__})"
     in_order = sorted(pts)
@@ -83,7 +90,7 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
         irregular = f"the header announces {announced} frames, the file holds {len(pts)}"
     times_s = tuple(seconds(value, tick) for value in in_order)
     cuts = _cuts(pts, keys)
-    return PacketScan(times_s, tuple(sizes), cuts, len(cuts) == len(keys), irregular)
+    return PacketScan(times_s, tuple(sizes), cuts, len(cuts) == len(keys), irregular, len(keys))
 
 
 def time_base_of(stream: "VideoStream") -> str:

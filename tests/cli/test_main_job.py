@@ -197,4 +197,4 @@ def test_evaluate_and_probe(example: Example, ranked: Path, tmp_path: Path) -> N
     bracketed = tmp_path / "take [1].mp4"
     shutil.copy(next(example.videos.iterdir()), bracketed)
     (row,) = [line for line in curate("probe", bracketed).stdout.splitlines() if "h264" in line]
-    assert row.split() == ["take", "[1].mp4", "h264", "320x240", "25", "50", "2.00", "decord"]
+    assert " ".join(row.split()) == "take [1].mp4 mp4 h264 yuv420p 320x240 25 50 2.00 1/12800 decord B-frames"
