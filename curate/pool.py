@@ -65,7 +65,8 @@ class Pool:
                     stale.filter(pc.equal(stale["source"], before.source))["frame_id"].to_pylist(), "ignored"
                 )
             self._add_source(source)
-        new = to_table(frames, Frame)
+        # Two files with the same content and name, read in one run, bring the same frames twice.
+        new = to_table({frame.frame_id: frame for frame in frames}.values(), Frame)
         new = new.filter(pc.invert(pc.is_in(new["frame_id"], value_set=self.frames["frame_id"].combine_chunks())))
         joined = pa.concat_tables([self.frames, new])
         self.frames = joined.sort_by([("source", "ascending"), ("frame_index", "ascending")]).combine_chunks()

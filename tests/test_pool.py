@@ -65,7 +65,7 @@ def test_adding_a_frame_again_keeps_its_state(workspace: Workspace) -> None:
     pool = Pool.load(workspace)
     pool.add([source("a", "/a")], [frame("a", 1)])
     pool.set_state(["a:00000001"], "labeled")
-    pool.add([], [frame("a", 1), frame("a", 0)])
+    pool.add([], [frame("a", 1), frame("a", 0), frame("a", 0)])
     assert pool.frames["state"].to_pylist() == ["unlabeled", "labeled"]
 
 
