@@ -33,7 +33,7 @@ def frames(
     """See `curate.media.decode.Backend`. What is damaged or missing is told at the end, after all frames there are."""
     import av
 
-    pictures = Pictures(size_wh)
+    pictures = Pictures(size_wh, threads)
     tally = Tally()
     first = span.start if span else 0
     count = 0
@@ -69,10 +69,10 @@ def frames(
 class Pictures:
     """Turns decoded frames into upright pictures of `size_wh`, (height, width, 3) uint8 RGB."""
 
-    def __init__(self, size_wh: tuple[int, int]) -> None:
+    def __init__(self, size_wh: tuple[int, int], threads: int) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._size_wh = size_wh
+        self._size_wh, self._threads = size_wh, threads
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
@@ -83,7 +83,9 @@ class Pictures:
         rotation = clockwise_rotation(frame)
         width, height = self._size_wh[::-1] if rotation % 180 else self._size_wh
         # Bilinear is what decord's filter graph does: both backends give the same picture.
-        picture = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR)
+        picture = self._reformatter.reformat(
+            frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=self._threads
+        )
         return np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
 
 

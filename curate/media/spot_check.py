@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Frames in a row from each of the first, the middle and the last key frame that is a cut: PyAV decodes hardly more.
-_IN_A_ROW = 4
+# Frames in a row from each of the first, the middle and the last key frame that is a cut, where PyAV decodes hardly
+# more than those. Two tell a shift by a frame either way: one of them is then closer to the other's picture.
+_IN_A_ROW = 2
 # Packets that PyAV may need to show as many, for frames that are stored in another order.
 _PACKETS = _IN_A_ROW + 16
 # Mean difference of levels, 0-255. Both scalers give the same picture within 1.5, other colour matrices within 10.
@@ -58,12 +59,13 @@ class SpotCheck:
 
         from curate.media.pyav_backend import Pictures, Tally, decoded_frames
 
-        pictures = Pictures(self._size_wh)
+        pictures = Pictures(self._size_wh, threads=1)
         wanted = [self._scan.pts[index - self._first] for index in row]
         found = {}
         try:
             with open_video(self._path) as container:
                 stream = video_streams(container)[0]
+                stream.codec_context.thread_count = 1
                 packets = islice(packets_from(container, stream, wanted[0]), _PACKETS)
                 for frame in decoded_frames(packets, stream, Tally()):
                     if frame.pts in wanted:

@@ -165,9 +165,7 @@ def test_a_damaged_long_video_is_read_as_a_whole(long: Path, tmp_path: Path) -> 
 def test_a_decoder_that_was_asked_for_is_the_only_one(tmp_path: Path) -> None:
     paths = {
         "good.mp4": write_numbered_video(tmp_path / "good.mp4"),
-        "av1.mp4": write_numbered_video(
-            tmp_path / "av1.mp4", codec="libsvtav1", options={"preset": "12", "crf": "20"}
-        ),
+        "av1.mp4": write_numbered_video(tmp_path / "av1.mp4", codec="libsvtav1", options={"preset": "12", "crf": "20"}),
     }
     for backend in ("decord", "pyav"):
         jobs = [ExtractJob(path, EVERY) for path in paths.values()]
@@ -184,7 +182,7 @@ def test_a_decoder_that_was_asked_for_is_the_only_one(tmp_path: Path) -> None:
 def test_the_spot_check_tells_a_frame_from_its_neighbour(long: Path, shift: int) -> None:
     scan = scan_packets(long)
     check = SpotCheck(long, scan, (288, 192), first=0)
-    assert check.wanted == {*range(4), *range(2000, 2004), *range(3950, 3954)}
+    assert check.wanted == {0, 1, 2000, 2001, 3950, 3951}
 
     def feed() -> None:
         from videos import numbered_picture
