@@ -29,7 +29,7 @@ class Inspection:
 
     `trust` says why that decoder is trusted with the file. `start_s` is when the video starts. `b_frames`, `edit_list`
     and `variable_rate`: whether frames are stored in another order than shown, left out by the container, and unevenly
-    spaced. `packets` and `key_frames` are counted, None where not all of the file was looked at. `problems` says what
+    spaced. `packets` are counted, None where not all of the file was looked at. `problems` says what
     is wrong with the file, `remarks` what is unusual and harmless.
     """
 
@@ -40,7 +40,6 @@ class Inspection:
     edit_list: bool = False
     variable_rate: bool = False
     packets: int | None = None
-    key_frames: int | None = None
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -150,7 +149,6 @@ def _put_together(found: Probe, header: _Header, scan: PacketScan, *, whole: boo
         edit_list=edit_list,
         variable_rate=varies,
         packets=len(times_s) if whole else None,
-        key_frames=scan.key_frames if whole else None,
         problems=tuple(problems),
         remarks=tuple(remarks),
     )

@@ -15,20 +15,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PacketScan:
-    """The packets of one video stream. `timestamps_s` are sorted, so they are in presentation order.
+    """The packets of one video stream. `timestamps_s` and `pts`, in ticks, are sorted: in presentation order.
 
     `irregular` is empty where each packet is one frame to show, with a time stamp of its own, from a key frame on;
     otherwise it says what is not so. `packet_bytes` are in the order of the file. `cuts` are the key frames that no
     frame reaches across: all that is stored before one is shown before it, and all after it after. `closed` is
-    whether all `key_frames` are such.
+    whether all key frames are such.
     """
 
     timestamps_s: tuple[float, ...]
+    pts: tuple[int, ...]
     packet_bytes: tuple[int, ...]
     cuts: tuple[int, ...]
     closed: bool
     irregular: str
-    key_frames: int
+
+    def part(self, start: int, end: int) -> "PacketScan":
+        """The frames from `start` to before `end`, both cuts (or the end), as if they were a video."""
+        cuts = tuple(cut - start for cut in self.cuts if start <= cut < end)
+        return PacketScan(
+            self.timestamps_s[start:end],
+            self.pts[start:end],
+            self.packet_bytes[start:end],
+            cuts,
+            self.closed,
+            self.irregular,
+        )
 
 
 def open_video(path: Path) -> "InputContainer":
@@ -49,6 +61,29 @@ def video_streams(container: "InputContainer") -> "list[VideoStream]":
 def video_packets(container: "InputContainer", stream: "VideoStream") -> "Iterator[Packet[VideoStream]]":
     """The packets of `stream` in the order of the file, without the empty one that marks the end."""
     return (packet for packet in container.demux(stream) if packet.size)
+
+
+def packets_from(container: "InputContainer", stream: "VideoStream", key_pts: int) -> "Iterator[Packet[VideoStream]]":
+    """The packets of `stream` from the key frame with this time stamp on, in the order of the file.
+
+    The container is asked to seek there. Where it lands behind, as it may where groups are shorter than the
+    reordering of their frames, the file is read from its start.
+    """
+    container.seek(key_pts, stream=stream)
+    found = False
+    for packet in video_packets(container, stream):
+        found = found or (packet.is_keyframe and packet.pts == key_pts)
+        if found:
+            yield packet
+        elif packet.is_keyframe and packet.pts is not None and packet.pts > key_pts:
+            break
+    if found:
+        return
+    container.seek(0)
+    for packet in video_packets(container, stream):
+        found = found or (packet.is_keyframe and packet.pts == key_pts)
+        if found:
+            yield packet
 
 
 def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_bytes: int | None = None) -> PacketScan:
@@ -90,7 +125,7 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_by
         irregular = f"the header announces {announced} frames, the file holds {len(pts)}"
     times_s = tuple(seconds(value, tick) for value in in_order)
     cuts = _cuts(pts, keys)
-    return PacketScan(times_s, tuple(sizes), cuts, len(cuts) == len(keys), irregular, len(keys))
+    return PacketScan(times_s, tuple(in_order), tuple(sizes), cuts, len(cuts) == len(keys), irregular)
 
 
 def time_base_of(stream: "VideoStream") -> str:

@@ -3,31 +3,40 @@
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.media.decode import DecodedFrame, DecodeError, Wanted
-from curate.media.packets import open_video, seconds, video_streams
+from curate.media.decode import DecodedFrame, DecodeError, Span, Wanted
+from curate.media.packets import open_video, packets_from, seconds, video_streams
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
+    import numpy as np
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
 # A file that yields this many undecodable packets in a row holds nothing more worth waiting for.
 _GIVE_UP_AFTER = 5000
 
 
 def frames(
-    path: Path, wanted: Wanted, *, size_wh: tuple[int, int], threads: int, beat: Callable[[], None]
+    path: Path,
+    wanted: Wanted,
+    *,
+    size_wh: tuple[int, int],
+    threads: int,
+    beat: Callable[[], None],
+    span: Span | None = None,
 ) -> Generator[DecodedFrame, None, None]:
     """See `curate.media.decode.Backend`. What is damaged or missing is told at the end, after all frames there are."""
     import av
-    import numpy as np
-    from av.video.reformatter import Interpolation, VideoReformatter
 
-    reformatter = VideoReformatter()
+    pictures = Pictures(size_wh, threads)
     tally = Tally()
+    first = span.start if span else 0
+    count = 0
     try:
         with open_video(path) as container:
             stream = video_streams(container)[0]
@@ -36,23 +45,48 @@ def frames(
             if container.format.name == "avi":
                 tally.due = []
             clock = _Clock(stream, tally.due)
-            for index, frame in enumerate(decoded_frames(container, stream, tally, beat)):
+            packets: Iterator[Packet[VideoStream]] = container.demux(stream)
+            if span:
+                packets = islice(packets_from(container, stream, span.scan.pts[0]), len(span.scan.pts))
+            for frame in decoded_frames(packets, stream, tally, beat):
+                if span and (count == len(span.scan.pts) or frame.pts != span.scan.pts[count]):
+                    raise DecodeError(f"PyAV: frame {first + count} is not the one that the packets announce")
                 timestamp_s = clock(frame)
-                rgb = None
-                if wanted(index, timestamp_s):
-                    rotation = clockwise_rotation(frame)
-                    width, height = size_wh[::-1] if rotation % 180 else size_wh
-                    # Bilinear is what decord's filter graph does: both backends give the same picture.
-                    picture = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR)
-                    rgb = np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
-                yield DecodedFrame(index, timestamp_s, rgb)
-            announced = _announced(stream)
+                rgb = pictures(frame) if wanted(first + count, timestamp_s) else None
+                yield DecodedFrame(first + count, timestamp_s, rgb)
+                count += 1
+            announced = len(span.scan.pts) if span else _announced(stream)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise DecodeError(f"PyAV: {getattr(error, 'strerror', None) or error}") from error
     if tally.packets < announced:
         raise DecodeError(f"the file breaks off: its header announces {announced} frames, {tally.packets} are there")
     if tally.damaged:
         raise DecodeError(f"damaged: {tally.damaged} of {tally.packets} packets could not be decoded")
+    if span and count < announced:
+        raise DecodeError(f"PyAV: {count} frames from {announced} packets")
+
+
+class Pictures:
+    """Turns decoded frames into upright pictures of `size_wh`, (height, width, 3) uint8 RGB."""
+
+    def __init__(self, size_wh: tuple[int, int], threads: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._size_wh, self._threads = size_wh, threads
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
+        """The picture of one frame."""
+        import numpy as np
+        from av.video.reformatter import Interpolation
+
+        rotation = clockwise_rotation(frame)
+        width, height = self._size_wh[::-1] if rotation % 180 else self._size_wh
+        # Bilinear is what decord's filter graph does: both backends give the same picture.
+        picture = self._reformatter.reformat(
+            frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=self._threads
+        )
+        return np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
 
 
 @dataclass
@@ -65,19 +99,18 @@ class Tally:
 
 
 def decoded_frames(
-    container: "InputContainer",
+    packets: "Iterator[Packet[VideoStream]]",
     stream: "VideoStream",
     tally: Tally,
     beat: Callable[[], None] = lambda: None,
 ) -> "Iterator[VideoFrame]":
-    """The frames of `stream` in presentation order, past what cannot be decoded, which `tally` counts.
+    """The frames of `packets` in presentation order, past what cannot be decoded, which `tally` counts.
 
     A container that breaks off counts as one damaged packet.
     """
     import av
 
     in_a_row = 0
-    packets = container.demux(stream)
     while in_a_row < _GIVE_UP_AFTER:
         beat()
         try:
