@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from curate.media.decode import DecodedFrame, DecodeError, Wanted
+from curate.media.decord_trust import distrust
 from curate.media.packets import scan_packets
-from curate.media.probe import DECORD_MIN_WIDTH
 from curate.media.segments import cost_bytes, plan, split
 
 # decord reads and decodes ahead of its reader without limit. What it is given at once must fit in this.
 MEMORY_LIMIT_BYTES = 128 * 2**20
 _SKIP_AT_ONCE = 32
 _SOURCE_POSITION = re.compile(r"\[\d+:\d+:\d+\] \S+:\d+: ")
+_FILE_NAME = re.compile(r"^\[/.*?\] ")
 
 
 def frames(
@@ -33,11 +34,10 @@ def frames(
     only where the container is regular, decord finds the same number of frames at the same times, and the forward
     decode then delivers exactly that many. A long video is given to decord in pieces, so that memory stays bounded.
     """
-    if size_wh[0] < DECORD_MIN_WIDTH:
-        raise DecodeError(f"decord garbles pictures under {DECORD_MIN_WIDTH} px of width")
     scan = scan_packets(path, beat)
-    if scan.irregular:
-        raise DecodeError(scan.irregular)
+    reason = distrust(scan.container, scan.codec, scan.pixel_format, width=size_wh[0], streams=scan.streams)
+    if reason or scan.irregular:
+        raise DecodeError(reason or scan.irregular)
     frame_bytes = size_wh[0] * size_wh[1] * 3
     starts = plan(scan, frame_bytes, memory_limit_bytes)
     for start, end in pairwise(starts):
@@ -122,4 +122,5 @@ def _next(reader: Any) -> Any:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     # "[09:00:25] /github/workspace/src/video/x.cc:292: " says nothing to a user.
-    return _SOURCE_POSITION.sub("", lines[0]).strip()[:160]
+    # The file is named by whoever shows the reason.
+    return _FILE_NAME.sub("", _SOURCE_POSITION.sub("", lines[0]).strip())[:160]

@@ -7,6 +7,8 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curate.media.ends import cut_short
+
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
@@ -20,7 +22,8 @@ class PacketScan:
     `irregular` is empty where each packet is one frame to show, with a time stamp of its own, from a key frame on;
     otherwise it says what is not so. `packet_bytes` are in the order of the file. `cuts` are the key frames that no
     frame reaches across: all that is stored before one is shown before it, and all after it after. `closed` is
-    whether all key frames are such.
+    whether all key frames are such. `container`, `codec` and `pixel_format` are FFmpeg's names, `streams` is the number
+    of video streams.
     """
 
     timestamps_s: tuple[float, ...]
@@ -28,6 +31,10 @@ class PacketScan:
     cuts: tuple[int, ...]
     closed: bool
     irregular: str
+    container: str
+    codec: str
+    pixel_format: str
+    streams: int
 
 
 def open_video(path: Path) -> "InputContainer":
@@ -62,8 +69,11 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
     keys: list[int] = []
     irregular = ""
     with open_video(path) as container:
-        stream = video_streams(container)[0]
+        streams = video_streams(container)
+        stream = streams[0]
         announced = stream.frames
+        form, codec = container.format.name, stream.codec_context.codec.canonical_name
+        pixel_format = stream.codec_context.pix_fmt or ""
         tick = stream.time_base or Fraction(0)
         try:
             for packet in video_packets(container, stream):
@@ -77,13 +87,17 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
         except (av.error.FFmpegError, ValueError) as error:
             irregular = irregular or f"the file breaks off ({type(error).__name__})"
     in_order = sorted(pts)
+    # Where the header counts the frames, the count is compared below.
+    if not irregular and not announced and (how := cut_short(path)):
+        irregular = f"the file breaks off: {how}"
     if not irregular and any(before == after for before, after in pairwise(in_order)):
         irregular = "frames share time stamps"
     if not irregular and announced and announced != len(pts):
         irregular = f"the header announces {announced} frames, the file holds {len(pts)}"
     times_s = tuple(seconds(value, tick) for value in in_order)
     cuts = _cuts(pts, keys)
-    return PacketScan(times_s, tuple(sizes), cuts, len(cuts) == len(keys), irregular)
+    closed = len(cuts) == len(keys)
+    return PacketScan(times_s, tuple(sizes), cuts, closed, irregular, form, codec, pixel_format, streams=len(streams))
 
 
 def seconds(pts: int, time_base: Fraction) -> float:

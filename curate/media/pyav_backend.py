@@ -6,11 +6,14 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curate.media.damage import Damage
 from curate.media.decode import DecodedFrame, DecodeError, Wanted
+from curate.media.ends import cut_short
 from curate.media.packets import open_video, seconds, video_streams
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -21,17 +24,22 @@ _GIVE_UP_AFTER = 5000
 def frames(
     path: Path, wanted: Wanted, *, size_wh: tuple[int, int], threads: int, beat: Callable[[], None]
 ) -> Generator[DecodedFrame, None, None]:
-    """See `curate.media.decode.Backend`. What is damaged or missing is told at the end, after all frames there are."""
+    """See `curate.media.decode.Backend`. What is damaged or missing is told at the end, after all frames there are.
+
+    A frame that damage may have spoilt counts, as it does for FFmpeg, but is not offered and has no picture. Frames at
+    the end of a file that breaks off do not count where others may be missing before them.
+    """
     import av
     import numpy as np
     from av.video.reformatter import Interpolation, VideoReformatter
 
     reformatter = VideoReformatter()
-    tally = Tally()
     try:
         with open_video(path) as container:
             stream = video_streams(container)[0]
-            stream.codec_context.thread_count = threads
+            tally = Tally(Damage(has_pts=container.format.name != "avi"), cut_short(path))
+            # With one thread, the frames that come before the end of a file that breaks off are always the same.
+            stream.codec_context.thread_count = 1 if tally.cut_short else threads
             stream.codec_context.thread_type = "AUTO"
             if container.format.name == "avi":
                 tally.due = []
@@ -39,29 +47,60 @@ def frames(
             for index, frame in enumerate(decoded_frames(container, stream, tally, beat)):
                 timestamp_s = clock(frame)
                 rgb = None
-                if wanted(index, timestamp_s):
+                good = tally.damage.is_good(frame)
+                if not tally.damage.index_known:
+                    continue
+                if good and wanted(index, timestamp_s):
                     rotation = clockwise_rotation(frame)
                     width, height = size_wh[::-1] if rotation % 180 else size_wh
                     # Bilinear is what decord's filter graph does: both backends give the same picture.
                     picture = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR)
                     rgb = np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
                 yield DecodedFrame(index, timestamp_s, rgb)
-            announced = _announced(stream)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise DecodeError(f"PyAV: {getattr(error, 'strerror', None) or error}") from error
-    if tally.packets < announced:
-        raise DecodeError(f"the file breaks off: its header announces {announced} frames, {tally.packets} are there")
-    if tally.damaged:
-        raise DecodeError(f"damaged: {tally.damaged} of {tally.packets} packets could not be decoded")
+    problem = tally.problem()
+    if problem:
+        raise DecodeError(problem)
 
 
 @dataclass
 class Tally:
-    """Packets met, how many of them could not be decoded, and, if asked for, when those to come are due (a heap)."""
+    """What was met while decoding. `cut_short` says how the file breaks off by the sizes in it, else is empty.
 
+    `announced` is the header's number of frames, `indexed` that of its index, both known at the end. `due`, if a list,
+    becomes a heap of the times of packets whose frames are still to come.
+    """
+
+    damage: Damage
+    cut_short: str = ""
     packets: int = 0
-    damaged: int = 0
+    announced: int = 0
+    indexed: int = 0
+    undecodable: int = 0
     due: list[int] | None = None
+
+    def breaks_off(self) -> bool:
+        """Whether packets are missing at the end; asked when there are no more."""
+        # A header that counts the frames knows better than sizes, which may be those of sound or metadata.
+        if 0 < self.announced <= self.packets:
+            return False
+        # An edit list can leave out whole groups of pictures: they are announced, but not in the index.
+        return self.packets < min(self.announced, self.indexed or self.announced) or bool(self.cut_short)
+
+    def problem(self) -> str:
+        """Empty, or what was wrong with the file."""
+        left_out = f"; {self.damage.spoilt} frames that may show damage are left out" if self.damage.spoilt else ""
+        if self.breaks_off():
+            how = self.cut_short
+            if self.packets < self.announced:
+                how = f"its header announces {self.announced} frames, {self.packets} are there"
+            return f"the file breaks off: {how}{left_out}"
+        if self.undecodable:
+            return f"damaged: {self.undecodable} of {self.packets} packets could not be decoded{left_out}"
+        if self.damage.gap:
+            return f"the file breaks off: frames are missing before its last{left_out}"
+        return f"damaged{left_out}" if left_out else ""
 
 
 def decoded_frames(
@@ -72,34 +111,59 @@ def decoded_frames(
 ) -> "Iterator[VideoFrame]":
     """The frames of `stream` in presentation order, past what cannot be decoded, which `tally` counts.
 
-    A container that breaks off counts as one damaged packet.
+    A container that breaks off with an error counts as one damaged packet.
     """
     import av
 
+    # These have no sizes of packets: the last one goes as far as the file, whole or not.
+    sizes_known = container.format.name not in ("mpegts", "mpeg")
     in_a_row = 0
-    packets = container.demux(stream)
+    last_dts: int | None = None
+    packets = _packets(container, stream, tally)
+    packet = next(packets)
     while in_a_row < _GIVE_UP_AFTER:
         beat()
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            packet = None
-            tally.damaged += 1
-        if packet is not None and packet.size:
+        following = next(packets) if packet is not None else None
+        if packet is not None:
             tally.packets += 1
             if tally.due is not None and packet.dts is not None:
                 heappush(tally.due, packet.dts)
+            whole = sizes_known or following is not None or not tally.cut_short
+            tally.damage.packet(packet, whole=whole)
+            if whole and not packet.is_corrupt:
+                last_dts = packet.dts
+        else:
+            tally.announced, tally.indexed = stream.frames, len(getattr(stream, "index_entries", ()))
+            tally.damage.end(breaks_off=tally.breaks_off(), last_dts=last_dts)
         try:
-            # No packet, or an empty one: the end, and the decoder hands out what it held back for reordering.
+            # No packet: the end, and the decoder hands out what it held back for reordering.
             yield from stream.codec_context.decode(packet)
             in_a_row = 0
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
-            tally.damaged += 1
+            tally.undecodable += 1
+            tally.damage.found()
             in_a_row += 1
         if packet is None:
             return
+        packet = following
+
+
+def _packets(
+    container: "InputContainer", stream: "VideoStream", tally: Tally
+) -> "Iterator[Packet[VideoStream] | None]":
+    """The packets of `stream`, then None."""
+    import av
+
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except av.error.FFmpegError:
+        tally.undecodable += 1
+        tally.damage.found()
+    yield None
 
 
 def clockwise_rotation(frame: "VideoFrame") -> int:
@@ -121,6 +185,7 @@ class _Clock:
     def __init__(self, stream: "VideoStream", due: list[int] | None) -> None:
         rate = stream.average_rate or stream.guessed_rate
         self._step_s = float(1 / rate) if rate else 0.04
+        self._time_base = stream.time_base
         self._last_s: float | None = None
         self._due = due
 
@@ -128,16 +193,9 @@ class _Clock:
         pts = frame.pts
         if self._due is not None:
             pts = heappop(self._due) if self._due else None
-        if pts is not None and frame.time_base:
-            timestamp_s = seconds(pts, frame.time_base)
+        if pts is not None and self._time_base:
+            timestamp_s = seconds(pts, self._time_base)
         else:
             timestamp_s = 0.0 if self._last_s is None else self._last_s + self._step_s
         self._last_s = timestamp_s
         return timestamp_s
-
-
-def _announced(stream: "VideoStream") -> int:
-    """How many packets there should be by the header; 0 where it does not say."""
-    # An edit list can leave out whole groups of pictures: they are announced, but not in the index.
-    indexed = len(getattr(stream, "index_entries", ()))
-    return min(stream.frames, indexed) if indexed else stream.frames
