@@ -140,7 +140,8 @@ def _whole() -> dict[str, SuiteVideo]:
     }
 
 
-def _cut() -> dict[str, SuiteVideo]:
+def cut_videos(shares: Sequence[float]) -> dict[str, SuiteVideo]:
+    """Each kind of file that is cut, cut at `shares` of its bytes."""
     kinds: dict[str, tuple[Mapping[str, object], Sequence[float]]] = {
         "bframes.mp4": ({"options": BFRAMES, "container_options": FASTSTART}, EVEN),
         "open_gop.mp4": ({"options": OPEN_GOP, "container_options": FASTSTART}, EVEN),
@@ -153,17 +154,19 @@ def _cut() -> dict[str, SuiteVideo]:
         "hevc.ts": ({"codec": "libx265", "options": HEVC}, DELAYED),
         "mpeg4.avi": ({"codec": "mpeg4", "options": SHARP}, EVEN),
     }
-    videos = {
+    return {
         f"cut_{round(share * 1000)}_{name}": SuiteVideo(cut(share, **settings), times_s=times_s, cut=True)
         for name, (settings, times_s) in kinds.items()
-        for share in CUTS
+        for share in shares
     }
-    # The index is at the end: without it, nothing can be found.
-    videos["cut_900_index_at_end.mp4"] = SuiteVideo(cut(0.9, options=BFRAMES), unreadable="not a readable video")
-    return videos
 
 
-SUITE: dict[str, SuiteVideo] = _whole() | _cut()
+SUITE: dict[str, SuiteVideo] = {
+    **_whole(),
+    **cut_videos(CUTS),
+    # Its index was to come last: without it, nothing can be found.
+    "cut_900_index_at_end.mp4": SuiteVideo(cut(0.9, options=BFRAMES), unreadable="not a readable video"),
+}
 
 
 def decode_and_compare(path: Path, video: SuiteVideo, backend: str) -> Outcome:

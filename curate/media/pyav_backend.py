@@ -90,7 +90,7 @@ class Tally:
 
     def problem(self) -> str:
         """Empty, or what was wrong with the file."""
-        left_out = f"; {self.damage.spoilt} frames that may show damage are left out" if self.damage.spoilt else ""
+        left_out = f"; {self.damage.spoilt} frames are left out, as they may be spoilt" if self.damage.spoilt else ""
         if self.breaks_off():
             how = self.cut_short
             if self.packets < self.announced:
