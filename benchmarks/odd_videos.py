@@ -13,6 +13,7 @@ too: the time stamps must be the same, and the pictures within 3 levels of 255 o
 import argparse
 import csv
 import json
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from curate.media.extract import Extracted
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 _SAME_LEVELS = 3.0
 
