@@ -19,8 +19,9 @@ class Probe:
     """What is known of a file before it is decoded. Sizes are those of the upright picture, in pixels.
 
     `rotation` is how far the stored picture is turned clockwise to stand upright: 0, 90, 180 or 270 degrees. Pixels
-    are taken as square. `header_frames` is what the header claims, 0 where it claims nothing; `error` is empty or
-    says why the file cannot be read.
+    are taken as square. `header_frames` is what the header claims, 0 where it claims nothing. `backend_reason` says
+    why a video is not left to decord, or what of an image file is not used; `error` is empty or says why the file
+    cannot be read.
     """
 
     path: str
@@ -62,23 +63,29 @@ def kind_of(path: Path) -> SourceKind:
         return "video"
     if extension in IMAGE_EXTENSIONS:
         return "image"
-    from PIL import Image
+    from curate.media.images import is_image
 
-    try:
-        with Image.open(path):
-            return "image"
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return "video"
+    return "image" if is_image(path) else "video"
 
 
 def _probe_image(path: Path) -> Probe:
     from curate.media.images import describe
 
     try:
-        width, height, rotation, codec = describe(path)
+        found = describe(path)
     except (OSError, ValueError, SyntaxError) as error:
         return Probe(str(path), "image", error=f"not a readable image ({_one_line(error)})")
-    return Probe(str(path), "image", width, height, rotation, codec, header_frames=1, backend="pillow")
+    return Probe(
+        str(path),
+        "image",
+        found.width,
+        found.height,
+        found.rotation,
+        found.format,
+        header_frames=1,
+        backend="pillow",
+        backend_reason=found.remark,
+    )
 
 
 def _probe_video(path: Path) -> Probe:
