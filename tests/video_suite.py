@@ -23,6 +23,8 @@ EVEN = [index / 30 for index in range(60)]
 # Containers without edit lists show the two frames of delay that B-frames need.
 DELAYED = [time_s + 2 / 30 for time_s in EVEN]
 UNEVEN_MS = [33 * index + 3 * (index % 7) + (500 if index > 30 else 0) for index in range(60)]
+# As a screen recorder ends: nothing moved for a while.
+PAUSE_MS = [33 * index + (5000 if index > 58 else 0) for index in range(60)]
 LATE_MS = [2000 + 40 * index for index in range(60)]
 # Where files are cut, as shares of their bytes: within groups of pictures, near their ends, and near the file's.
 CUTS = (0.36, 0.52, 0.675, 0.83, 0.97)
@@ -114,6 +116,9 @@ def _whole() -> dict[str, SuiteVideo]:
         ),
         "rate_varies.mkv": SuiteVideo(
             numbered(times_ms=UNEVEN_MS), decord=True, times_s=[time_ms / 1000 for time_ms in UNEVEN_MS]
+        ),
+        "pause_before_the_end.mp4": SuiteVideo(
+            numbered(times_ms=PAUSE_MS), decord=True, times_s=[time_ms / 1000 for time_ms in PAUSE_MS]
         ),
         "late_start.mp4": SuiteVideo(
             numbered(times_ms=LATE_MS), decord=True, times_s=[time_ms / 1000 for time_ms in LATE_MS]

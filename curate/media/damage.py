@@ -13,16 +13,17 @@ class Damage:
 
     A decoder conceals what it cannot decode with parts of other pictures, and the frames that are predicted from such
     a picture are spoilt as well. None is good from the first sign of damage to the next key frame. Where a file
-    breaks off, frames stored later than the end may belong before those that the decoder still holds. `spoilt` counts
+    breaks off, frames stored later than the end may belong before those that the decoder still holds. `has_pts` is
+    whether packets and frames carry presentation times, `sized` whether the container states sizes. `spoilt` counts
     the frames that are not good; `gap` is whether frames are missing at the end of a file that seems complete, and
     `index_known` whether the index of the last frame is: none can be missing before it.
     """
 
-    def __init__(self, *, has_pts: bool) -> None:
+    def __init__(self, *, has_pts: bool = True, sized: bool = True) -> None:
         self.spoilt = 0
         self.gap = False
         self.index_known = True
-        self._has_pts = has_pts
+        self._has_pts, self._sized = has_pts, sized
         # Spoilt now; then, once a key frame has come, the presentation time from which frames are good again.
         self._spoilt = False
         self._good_from: int | None = None
@@ -72,7 +73,7 @@ class Damage:
 
         That is how a recording ends that was cut between packets: nothing else tells.
         """
-        if not self._has_pts or frame.pts is None:
+        if self._sized or not self._has_pts or frame.pts is None:
             return False
         step = frame.pts - self._previous if self._previous is not None else 0
         self._previous = frame.pts

@@ -132,7 +132,7 @@ def _from_first_frame(found: Probe, container: "InputContainer", stream: "VideoS
     from curate.media.damage import Damage
     from curate.media.pyav_backend import Tally, clockwise_rotation, decoded_frames
 
-    frame = next(decoded_frames(container, stream, Tally(Damage(has_pts=False))), None)
+    frame = next(decoded_frames(container, stream, Tally(Damage())), None)
     if frame is None:
         return replace(found, error="no frame of the video could be decoded")
     rotation = clockwise_rotation(frame)

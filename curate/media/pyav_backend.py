@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A file that yields this many undecodable packets in a row holds nothing more worth waiting for.
 _GIVE_UP_AFTER = 5000
+# Containers without sizes: their last packet goes as far as the file does, whole or not.
+_UNSIZED = ("mpegts", "mpeg")
 
 
 def frames(
@@ -37,11 +39,12 @@ def frames(
     try:
         with open_video(path) as container:
             stream = video_streams(container)[0]
-            tally = Tally(Damage(has_pts=container.format.name != "avi"), cut_short(path))
+            form = container.format.name
+            tally = Tally(Damage(has_pts=form != "avi", sized=form not in _UNSIZED), cut_short(path))
             # With one thread, the frames that come before the end of a file that breaks off are always the same.
             stream.codec_context.thread_count = 1 if tally.cut_short else threads
             stream.codec_context.thread_type = "AUTO"
-            if container.format.name == "avi":
+            if form == "avi":
                 tally.due = []
             clock = _Clock(stream, tally.due)
             for index, frame in enumerate(decoded_frames(container, stream, tally, beat)):
@@ -115,8 +118,7 @@ def decoded_frames(
     """
     import av
 
-    # These have no sizes of packets: the last one goes as far as the file, whole or not.
-    sizes_known = container.format.name not in ("mpegts", "mpeg")
+    sized = container.format.name not in _UNSIZED
     in_a_row = 0
     last_dts: int | None = None
     packets = _packets(container, stream, tally)
@@ -128,7 +130,7 @@ def decoded_frames(
             tally.packets += 1
             if tally.due is not None and packet.dts is not None:
                 heappush(tally.due, packet.dts)
-            whole = sizes_known or following is not None or not tally.cut_short
+            whole = sized or following is not None or not tally.cut_short
             tally.damage.packet(packet, whole=whole)
             if whole and not packet.is_corrupt:
                 last_dts = packet.dts

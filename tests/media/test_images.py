@@ -12,7 +12,7 @@ from videos import numbered_picture, read_number
 from curate.media.extract import ExtractJob, extract
 from curate.media.images import describe, load
 from curate.media.probe import probe
-from curate.media.reread import write_full_size
+from curate.media.reread import write_all_full_size
 from curate.types import Sampling, cache_path
 
 SIZE = (320, 240)
@@ -64,27 +64,33 @@ STORED = {
 }
 
 
-@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", STORED)
-def test_exif_orientation_is_undone(tmp_path: Path, orientation: int, extension: str) -> None:
-    path = tmp_path / f"photo.{extension}"
+def test_exif_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(np.ascontiguousarray(STORED[orientation](PICTURE))).save(path, exif=exif, quality=95)
-    found = describe(path)
-    assert (found.width, found.height) == SIZE
-    assert found.rotation == {3: 180, 5: 90, 6: 90, 7: 270, 8: 270}.get(orientation, 0)
-    (done,) = extract([ExtractJob(path, Sampling(stride=10))], frames_dir=tmp_path / "frames", imgsz=160)
-    frame, source = done.frames[0], done.source
-    assert (done.reason, source.kind, source.width, source.height, source.frames) == ("", "image", *SIZE, 1)
-    assert (frame.frame_id, frame.frame_index, frame.width, frame.height) == (source.source, 0, 160, 120)
-    assert write_full_size(source, {0: tmp_path / "full.jpg"}) == {0: SIZE}
-    for file, size in [(cache_path(tmp_path / "frames", source.source, 0), (160, 120)), (tmp_path / "full.jpg", SIZE)]:
-        with Image.open(file) as picture:
-            assert (picture.size, picture.getexif().get(0x0112, 1)) == (size, 1)
-            assert read_number(np.asarray(picture)) == 0x2A7
+    paths = [tmp_path / f"photo.{extension}" for extension in ("jpg", "png", "webp", "tif")]
+    for path in paths:
+        Image.fromarray(np.ascontiguousarray(STORED[orientation](PICTURE))).save(path, exif=exif, quality=95)
+        found = describe(path)
+        assert (found.width, found.height) == SIZE
+        assert found.rotation == {3: 180, 5: 90, 6: 90, 7: 270, 8: 270}.get(orientation, 0)
+    jobs = [ExtractJob(path, Sampling(stride=10)) for path in paths]
+    done = list(extract(jobs, frames_dir=tmp_path / "frames", imgsz=160))
+    assert len(done) == 4
+    full = {one.source.source: tmp_path / f"full{Path(one.source.path).suffix}.jpg" for one in done}
+    written = list(write_all_full_size([(one.source, {0: full[one.source.source]}) for one in done]))
+    assert [(one.sizes_wh, one.reason) for one in written] == [({0: SIZE}, "")] * 4
+    for one in done:
+        frame, source = one.frames[0], one.source
+        assert (one.reason, source.kind, source.width, source.height, source.frames) == ("", "image", *SIZE, 1)
+        assert (frame.frame_id, frame.frame_index, frame.width, frame.height) == (source.source, 0, 160, 120)
+        cached = cache_path(tmp_path / "frames", source.source, 0)
+        for file, size in [(cached, (160, 120)), (full[source.source], SIZE)]:
+            with Image.open(file) as picture:
+                assert (picture.size, picture.getexif().get(0x0112, 1)) == (size, 1)
+                assert read_number(np.asarray(picture)) == 0x2A7
     # An upright JPEG loses nothing on the way.
-    assert ((tmp_path / "full.jpg").read_bytes() == path.read_bytes()) == (orientation == 1 and extension == "jpg")
+    assert ((tmp_path / "full.jpg.jpg").read_bytes() == paths[0].read_bytes()) == (orientation == 1)
 
 
 def test_damaged_exif_leaves_the_picture_as_it_is(tmp_path: Path) -> None:
