@@ -3,13 +3,16 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from curate.errors import UsageError
 
 SourceKind = Literal["video", "image"]
 SourceStatus = Literal["ok", "broken", "duplicate", "superseded"]
 FrameState = Literal["unlabeled", "labeled", "ignored"]
+BackendChoice = Literal["auto", "decord", "pyav"]
+BACKEND_CHOICES = get_args(BackendChoice)
+"""Who decides how a video is decoded: the probe and the checks while decoding, or the user for one decoder alone."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
 _EXPORT_STEM = re.compile(r"(?P<source>.+-[0-9a-f]{8})(?:_f(?P<frame_index>\d{8}))?")

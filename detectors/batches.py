@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from detectors.config import TrainConfig
+from detectors.cpu import one_core_a_thread
 from detectors.data import Batch, LabeledImage, augmentation_rng, collate, draw, load_sample
 from detectors.midl.schedule import Stage, StageSpan
 
@@ -77,7 +78,7 @@ class BatchLoader:
     def steps(self, start: int) -> Iterator[StepBatch]:
         """Yield the batches from step `start` to the end, in order."""
         stop = self._config.steps
-        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1), initializer=one_core_a_thread) as pool:
             ahead: list[Future[StepBatch]] = [
                 pool.submit(self.load, s) for s in range(start, min(start + _STEPS_AHEAD, stop))
             ]

@@ -88,7 +88,7 @@ class Objective(nn.Module):
             total = total + midl.mil_weight * losses["mil"]
             if midl.objectness_from_boxes:
                 boxes = [target.boxes for target in labeled.targets]
-                losses["objectness"] = bag_objectness_loss(known, midl, boxes)
+                losses["objectness"] = bag_objectness_loss(known, midl, boxes, weights)
                 total = total + midl.mil_weight * losses["objectness"]
         if unlabeled is None:
             with torch.no_grad():

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from curate.cli import options as opt
+from curate.types import BACKEND_CHOICES, BackendChoice
 
 if TYPE_CHECKING:
     from curate.pipeline.run import RunOptions, RunResult
@@ -35,6 +36,9 @@ def score(
     imgsz: opt.ImgszOption = opt.DEFAULT_IMGSZ,
     seed: opt.SeedOption = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding processes.", show_default="one a core")] = None,
+    backend: Annotated[
+        str, typer.Option(help=f"Which decoder reads the videos: {', '.join(BACKEND_CHOICES)}.")
+    ] = BACKEND_CHOICES[0],
     fiftyone: Annotated[bool, typer.Option("--fiftyone/--no-fiftyone", help="Write the FiftyOne dataset.")] = True,
     workspace: opt.WorkspaceOption = opt.WORKSPACE,
 ) -> None:
@@ -72,6 +76,7 @@ def score(
         min_gap_s=opt.seconds("--min-gap", min_gap),
         seed=seed,
         workers=workers,
+        backend=_backend(backend),
         fiftyone=fiftyone,
     )
     _check_paths(paths, labels)
@@ -81,6 +86,14 @@ def score(
         result = run(space, run_options, Report("score", shown | {"imgsz": imgsz}), progress=progress)
         _print_result(result, run_options, workspace, progress.say)
     exit_with_skipped(result.skipped, str(workspace / "report.json"))
+
+
+def _backend(name: str) -> BackendChoice:
+    from curate.errors import UsageError
+
+    if name not in BACKEND_CHOICES:
+        raise UsageError(f"--backend {name!r}: choose from {', '.join(BACKEND_CHOICES)}")
+    return cast(BackendChoice, name)
 
 
 def _plain(value: object) -> object:

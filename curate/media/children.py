@@ -10,8 +10,13 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import psutil
+
 from curate.errors import CurateError
 
+# How often the children's memory is looked at, in seconds; a decoder fills about 1 GB in one.
+_LOOK_EVERY_S = 0.5
+_LEAST_MEMORY_BYTES = 2 * 2**30
 # A child that is only starting up, perhaps with its libraries on a slow disk, gets at least this long, in seconds.
 _STARTUP_S = 60.0
 _MAX_WORKERS = 8
@@ -53,12 +58,15 @@ class _Child:
 class Children(Generic[RequestT]):
     """Up to `workers` processes. Use as a context manager: on leaving, whatever still runs is killed.
 
-    A child that says nothing for `stall_timeout_s` while it has a request is killed.
+    A child is killed if it says nothing for `stall_timeout_s` while it has a request, or if it comes to hold more than
+    `memory_limit_bytes` (default: its share of half of the machine's memory, at least 2 GiB).
     """
 
-    def __init__(self, workers: int, stall_timeout_s: float) -> None:
+    def __init__(self, workers: int, stall_timeout_s: float, *, memory_limit_bytes: int | None = None) -> None:
         self.workers = workers
         self.stall_timeout_s = stall_timeout_s
+        self.memory_limit_bytes = memory_limit_bytes or _memory_share_bytes(workers)
+        self._measured_s = time.monotonic()
         self._queue: deque[RequestT] = deque()
         self._children: list[_Child] = []
 
@@ -81,8 +89,13 @@ class Children(Generic[RequestT]):
             busy = [child for child in self._children if child.request is not None]
             if not busy:
                 return
-            ready = wait([child.connection for child in busy], timeout=min(1.0, self.stall_timeout_s / 4))
+            ready = wait([child.connection for child in busy], timeout=min(_LOOK_EVERY_S, self.stall_timeout_s / 4))
+            too_large = self._too_large(busy)
             for child in busy:
+                if child is too_large:
+                    yield self._lose(child, f"the decoder took more than {self.memory_limit_bytes / 2**30:.1f} GiB")
+                    self._hear_out()
+                    continue
                 if child.connection in ready:
                     event = self._hear(child)
                     if event is not None:
@@ -130,6 +143,20 @@ class Children(Generic[RequestT]):
             child.request = None
         return Event(request, kind, value) if value is not None or kind != "report" else None
 
+    def _too_large(self, busy: list[_Child]) -> _Child | None:
+        """A child that holds more memory than it may; looked at now and then."""
+        if time.monotonic() - self._measured_s < _LOOK_EVERY_S:
+            return None
+        self._measured_s = time.monotonic()
+        for child in busy:
+            try:
+                held = psutil.Process(child.process.pid).memory_info().rss
+            except psutil.Error:
+                continue
+            if held > self.memory_limit_bytes:
+                return child
+        return None
+
     def _stalled(self, child: _Child) -> bool:
         limit_s = self.stall_timeout_s if child.ready else max(self.stall_timeout_s, _STARTUP_S)
         return time.monotonic() - child.heard_s > limit_s
@@ -174,7 +201,15 @@ class Children(Generic[RequestT]):
         return child
 
 
-def default_workers(requests: int) -> int:
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers(requests: int = _MAX_WORKERS) -> int:
     """One process a core that this process may use, at most 8, never more than there are requests."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, _MAX_WORKERS, requests))
+    return max(1, min(cores(), _MAX_WORKERS, requests))
+
+
+def _memory_share_bytes(workers: int) -> int:
+    return max(_LEAST_MEMORY_BYTES, int(psutil.virtual_memory().total) // 2 // workers)

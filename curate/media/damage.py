@@ -23,7 +23,8 @@ class Damage:
         self.spoilt = 0
         self.gap = False
         self.index_known = True
-        self._has_pts, self._sized = has_pts, sized
+        self.sized = sized
+        self._has_pts = has_pts
         # Spoilt now; then, once a key frame has come, the presentation time from which frames are good again.
         self._spoilt = False
         self._good_from: int | None = None
@@ -73,7 +74,7 @@ class Damage:
 
         That is how a recording ends that was cut between packets: nothing else tells.
         """
-        if self._sized or not self._has_pts or frame.pts is None:
+        if self.sized or not self._has_pts or frame.pts is None:
             return False
         step = frame.pts - self._previous if self._previous is not None else 0
         self._previous = frame.pts

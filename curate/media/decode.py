@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from curate.media.packets import PacketScan
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -30,6 +32,22 @@ class DecodedFrame:
     rgb: "NDArray[np.uint8] | None"
 
 
+@dataclass(frozen=True)
+class Span:
+    """A part of a regular video that can be decoded alone: from one cut (see `PacketScan`) to another, or the end.
+
+    `start` is the index in the video of its first frame, `scan` describes its frames alone.
+    """
+
+    start: int
+    scan: PacketScan
+
+    @property
+    def end(self) -> int:
+        """One more than the index in the video of its last frame."""
+        return self.start + len(self.scan.pts)
+
+
 class DecodeError(Exception):
     """The backend cannot read this file, or cannot be trusted with it; the message is the reason."""
 
@@ -38,11 +56,19 @@ class Backend(Protocol):
     """Decode forward: yield every frame, with its picture where `wanted`.
 
     The picture is scaled to `size_wh` (upright, pixels). `threads` is how many the decoder may use. `beat` is called
-    while there is progress but no frame yet. Raises DecodeError, where it can after the frames that are good.
+    while there is progress but no frame yet. `span` decodes a part of the video; the frames are the same as those of
+    the whole. Raises DecodeError, where it can after the frames that are good.
     """
 
     def __call__(  # noqa: D102
-        self, path: Path, wanted: Wanted, *, size_wh: tuple[int, int], threads: int, beat: Callable[[], None]
+        self,
+        path: Path,
+        wanted: Wanted,
+        *,
+        size_wh: tuple[int, int],
+        threads: int,
+        beat: Callable[[], None],
+        span: Span | None,
     ) -> Generator[DecodedFrame, None, None]: ...
 
 
@@ -57,10 +83,11 @@ def decode(
     size_wh: tuple[int, int],
     threads: int = 1,
     beat: Callable[[], None] = lambda: None,
+    span: Span | None = None,
 ) -> Generator[DecodedFrame, None, None]:
-    """Every frame of `path` with `backend`, a name of `BACKENDS`, see `Backend`."""
+    """Every frame of `path`, or of a span of it, with `backend`, a name of `BACKENDS`, see `Backend`."""
     module = import_module(BACKENDS[backend])
-    return cast(Backend, module.frames)(path, wanted, size_wh=size_wh, threads=threads, beat=beat)
+    return cast(Backend, module.frames)(path, wanted, size_wh=size_wh, threads=threads, beat=beat, span=span)
 
 
 def scaled_size(width: int, height: int, imgsz: int) -> tuple[int, int]:

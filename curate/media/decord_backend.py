@@ -7,10 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from curate.media.decode import DecodedFrame, DecodeError, Wanted
+from curate.media.decode import DecodedFrame, DecodeError, Span, Wanted
 from curate.media.decord_trust import distrust
 from curate.media.packets import scan_packets
 from curate.media.segments import cost_bytes, plan, split
+from curate.media.spot_check import SpotCheck
 
 # decord reads and decodes ahead of its reader without limit. What it is given at once must fit in this.
 MEMORY_LIMIT_BYTES = 128 * 2**20
@@ -26,15 +27,17 @@ def frames(
     size_wh: tuple[int, int],
     threads: int,
     beat: Callable[[], None],
+    span: Span | None = None,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> Generator[DecodedFrame, None, None]:
     """See `curate.media.decode.Backend`.
 
     decord gives frames without their time stamps. The packets give one time stamp a frame; the two are put together
-    only where the container is regular, decord finds the same number of frames at the same times, and the forward
-    decode then delivers exactly that many. A long video is given to decord in pieces, so that memory stays bounded.
+    only where the container is regular, decord finds the same number of frames at the same times, the forward
+    decode then delivers exactly that many, and a few of them are those that PyAV sees. A long video is given to decord
+    in pieces, so that memory stays bounded.
     """
-    scan = scan_packets(path, beat)
+    scan = span.scan if span else scan_packets(path, beat)
     reason = distrust(scan.container, scan.codec, scan.pixel_format, width=size_wh[0], streams=scan.streams)
     if reason or scan.irregular:
         raise DecodeError(reason or scan.irregular)
@@ -43,8 +46,11 @@ def frames(
     for start, end in pairwise(starts):
         if cost_bytes(scan, start, end, frame_bytes) > 2 * memory_limit_bytes:
             raise DecodeError(f"{end - start} frames without a key frame to cut at, more than decord should hold")
-    pieces: Iterable[Any] = [str(path)] if len(starts) == 2 else split(path, starts)
+    whole = span is None and len(starts) == 2
+    pieces: Iterable[Any] = [str(path)] if whole else split(path, starts, scan.pts[0])
     decord = _decord()
+    first = span.start if span else 0
+    check = SpotCheck(path, scan, size_wh, first=first)
     try:
         for start, end, piece in zip(starts, starts[1:], pieces, strict=False):
             reader = decord.VideoReader(piece, width=size_wh[0], height=size_wh[1], num_threads=threads)
@@ -53,7 +59,7 @@ def frames(
             beat()
             # Around the key frame of an open group, decord skips other frames than it is told to.
             skip_at_once = _SKIP_AT_ONCE if scan.closed else 0
-            yield from _forward(reader, wanted, start, times_s, size_wh, skip_at_once, beat)
+            yield from _forward(reader, wanted, first + start, times_s, size_wh, skip_at_once, check, beat)
     except (decord.DECORDError, RuntimeError, AssertionError, OSError) as error:
         raise DecodeError(f"decord: {_first_line(error)}") from error
 
@@ -76,13 +82,15 @@ def _forward(
     timestamps_s: tuple[float, ...],
     size_wh: tuple[int, int],
     skip_at_once: int,
+    check: SpotCheck,
     beat: Callable[[], None],
 ) -> Iterator[DecodedFrame]:
     skipped = 0
     for index, timestamp_s in enumerate(timestamps_s):
         take = wanted(start + index, timestamp_s)
+        checked = start + index in check.wanted
         # The last frame is read in any case: only if it is there do the frames before it have the right index.
-        if not take and skip_at_once and index < len(timestamps_s) - 1:
+        if not take and not checked and skip_at_once and index < len(timestamps_s) - 1:
             skipped += 1
             if skipped == skip_at_once:
                 reader.skip_frames(skipped)
@@ -98,6 +106,8 @@ def _forward(
             raise DecodeError(f"decord ends after {start + index} frames, the file holds more")
         if rgb.shape != (size_wh[1], size_wh[0], 3):
             raise DecodeError(f"decord gives a picture of shape {rgb.shape}, asked for {size_wh[0]}x{size_wh[1]}")
+        if checked:
+            check.take(start + index, rgb)
         yield DecodedFrame(start + index, timestamp_s, rgb if take else None)
 
 

@@ -1,14 +1,15 @@
 """Fill the frame cache from many sources: child processes decode, a file that breaks one costs that file alone."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from curate.errors import CurateError
-from curate.media.children import Children, Event, default_workers
-from curate.media.extract_one import CachedFrames, ExtractOne, Started, broken, unnamed
-from curate.types import Frame, Sampling, Source, frame_id
+from curate.media.cache_writer import CachedFrames, forget_ranges
+from curate.media.children import Children, Event, cores, default_workers
+from curate.media.extract_one import ExtractOne, Started, broken, unnamed
+from curate.media.extract_range import ExtractRange, Ranges
+from curate.types import BackendChoice, Frame, Sampling, Source, frame_id
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,13 @@ class Extracted:
 
 @dataclass
 class _Run:
-    """What is known of a job so far."""
+    """What is known so far of a job, and of the ranges that it is read in."""
 
+    request: ExtractOne
     source: Source
     frames: list[Frame] = field(default_factory=list)
+    ranges_left: int = 0
+    failed: str = ""
 
 
 def extract(
@@ -52,38 +56,81 @@ def extract(
     frames_dir: Path,
     imgsz: int,
     workers: int | None = None,
+    backend: BackendChoice = "auto",
     stall_timeout_s: float = 60,
+    memory_limit_bytes: int | None = None,
     on_frames: Callable[[int], None] = lambda count: None,
 ) -> Iterator[Extracted]:
     """Read every job's frames into `frames_dir`, long side at most `imgsz` pixels; yields jobs as they complete.
 
-    `workers` processes decode (default: one a core, at most 8). One that says nothing for `stall_timeout_s` seconds
-    is killed. A file that costs its process is tried once more with PyAV, then given up. `on_frames` is called with
-    the number of frames that were just added (negative: taken back, because a file is read again with PyAV).
+    `workers` processes decode (default: one a core, at most 8); a long video is read in ranges, by several of them.
+    One that says nothing for `stall_timeout_s` seconds, or holds more than `memory_limit_bytes` (see `Children`), is
+    killed. A file that costs its process is tried once more with PyAV, then given up. `backend` other than "auto" is
+    the only one that is tried. `on_frames` is called with the number of frames that were just added (negative: taken
+    back, because a file is read again with PyAV).
 
     Raises:
         CurateError: the cache cannot be written.
     """
     if not jobs:
         return
-    workers = workers or default_workers(len(jobs))
-    threads = max(1, len(os.sched_getaffinity(0)) // workers) if hasattr(os, "sched_getaffinity") else 1
-    with Children[ExtractOne](workers, stall_timeout_s) as children:
-        for job in jobs:
-            children.submit(
-                ExtractOne(job.path, job.sampling, job.frame_indices, job.known, frames_dir, imgsz, threads)
-            )
+    at_once = workers or default_workers()
+    threads = max(1, cores() // min(at_once, len(jobs)))
+    fixed = backend != "auto"
+    with Children[ExtractOne | ExtractRange](
+        at_once, stall_timeout_s, memory_limit_bytes=memory_limit_bytes
+    ) as children:
         runs: dict[int, _Run] = {}
+
+        def submit(request: ExtractOne) -> None:
+            runs[id(request)] = _Run(request, unnamed(request.path))
+            children.submit(request)
+
+        for job in jobs:
+            submit(
+                ExtractOne(
+                    path=job.path,
+                    sampling=job.sampling,
+                    frame_indices=job.frame_indices,
+                    known=job.known,
+                    frames_dir=frames_dir,
+                    imgsz=imgsz,
+                    threads=threads,
+                    backend=backend if fixed else "",
+                    backend_reason=f"asked for by --backend {backend}" if fixed else "",
+                    fixed=fixed,
+                )
+            )
         for event in children.events():
-            run = runs.setdefault(id(event.request), _Run(unnamed(event.request.path)))
+            run = runs[id(event.request)]
             if event.kind == "report":
                 on_frames(_hear(run, event.value))
-            elif event.kind == "lost" and _worth_a_retry(event.request, run):
-                on_frames(-len(runs.pop(id(event.request)).frames))
-                children.submit(replace(event.request, backend="pyav"))
+                continue
+            del runs[id(event.request)]
+            if event.kind == "refused":
+                raise CurateError(event.value)
+            if isinstance(event.value, Ranges):
+                run.source, run.ranges_left = event.value.source, len(event.value.ranges)
+                for request in _range_requests(run, event.value, at_once):
+                    runs[id(request)] = run
+                    children.submit(request)
+            elif isinstance(event.request, ExtractRange):
+                run.ranges_left -= 1
+                run.failed = run.failed or event.value
+            if run.ranges_left:
+                continue
+            again = _again(run, event)
+            if again is not None:
+                on_frames(-len(run.frames))
+                submit(again)
             else:
-                del runs[id(event.request)]
                 yield _finished(event, run)
+
+
+def _range_requests(run: _Run, ranges: Ranges, workers: int) -> list[ExtractRange]:
+    threads = max(1, cores() // min(workers, max(1, len(ranges.ranges))))
+    frames_dir, imgsz = run.request.frames_dir, run.request.imgsz
+    return [ExtractRange(ranges.source, one, ranges.known, frames_dir, imgsz, threads) for one in ranges.ranges]
 
 
 def _hear(run: _Run, message: object) -> int:
@@ -101,18 +148,29 @@ def _hear(run: _Run, message: object) -> int:
     return len(message.rows)
 
 
-def _worth_a_retry(request: ExtractOne, run: _Run) -> bool:
-    return request.backend != "pyav" and run.source.kind == "video"
+def _again(run: _Run, event: Event[ExtractOne | ExtractRange]) -> ExtractOne | None:
+    """What to try for a source that was lost: PyAV after decord, and the file as a whole after its ranges."""
+    request, backend = run.request, run.source.backend
+    if run.failed:
+        if backend == "pyav" or request.fixed:
+            return replace(request, backend=backend, backend_reason=run.source.backend_reason, ranges=False)
+        return replace(request, backend="pyav", backend_reason=run.failed)
+    if event.kind == "lost" and request.backend != "pyav" and not request.fixed and run.source.kind == "video":
+        lost = "decord was lost in this file" if backend != "pyav" else run.source.backend_reason
+        return replace(request, backend="pyav", backend_reason=lost)
+    return None
 
 
-def _finished(event: Event[ExtractOne], run: _Run) -> Extracted:
-    if event.kind == "refused":
-        raise CurateError(event.value)
-    if event.kind == "result":
-        source: Source = event.value
+def _finished(event: Event[ExtractOne | ExtractRange], run: _Run) -> Extracted:
+    if isinstance(event.value, Source):
+        source = event.value
+    elif isinstance(event.value, Ranges) or isinstance(event.request, ExtractRange):
+        source = run.source
     else:
         # Nothing says where the file would have ended; its samplings stay as they were, so that it is tried again.
         source = broken(run.source, f"{event.value}; {len(run.frames)} frames kept" if run.frames else event.value)
         last = run.frames[-1].frame_index + 1 if run.frames else 0
-        source = replace(source, frames=last, samplings=event.request.known.samplings if event.request.known else "")
-    return Extracted(source, run.frames, source.error)
+        known = run.request.known
+        source = replace(source, frames=last, samplings=known.samplings if known else "")
+    forget_ranges(run.request.frames_dir / source.source)
+    return Extracted(source, sorted(run.frames, key=lambda frame: frame.frame_index), source.error)

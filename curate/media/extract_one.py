@@ -3,26 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from curate.media.decode import DecodedFrame, DecodeError, decode, scaled_size
+from curate.media import decord_trust
+from curate.media.cache_writer import CachedFrame, CachedFrames, CacheWriter
+from curate.media.decode import DecodeError, decode, scaled_size
+from curate.media.extract_range import RANGE_FRAMES, Ranges, Sparse, plan_ranges
 from curate.media.files import CACHE_QUALITY, remove_leftovers, sha256_of, write_jpeg
+from curate.media.packets import scan_packets
 from curate.media.probe import Probe, kind_of, probe
 from curate.media.sampling import FramePicker, add_sampling
 from curate.types import Sampling, Source, cache_path, source_key
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-_FRAMES_A_MESSAGE = 32
-_BEAT_EVERY = 64
-
-
-@dataclass(frozen=True)
-class CachedFrames:
-    """Frames that are now in the cache: rows of (frame_index, timestamp_s, width, height)."""
-
-    rows: tuple[tuple[int, float, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -36,8 +26,9 @@ class Started:
 class ExtractOne:
     """A request: the wanted frames of one source into the cache.
 
-    `backend` is "" for the probe's choice. Reports Started and CachedFrames; returns the source, with `error` set
-    if it could not be read to its end.
+    `backend` is "" for the probe's choice, else `backend_reason` says why; with `fixed`, no other is tried.
+    `ranges`: a long video may be read in ranges. Reports Started and CachedFrames; returns the source, with `error`
+    set if it could not be read to its end, or the Ranges to read instead.
     """
 
     path: Path
@@ -48,19 +39,27 @@ class ExtractOne:
     imgsz: int
     threads: int
     backend: str = ""
+    backend_reason: str = ""
+    fixed: bool = False
+    ranges: bool = True
 
-    def run(self, report: Callable[[object], None]) -> Source:
+    def run(self, report: Callable[[object], None]) -> Source | Ranges:
         """See the class."""
-        source, known = self._identify(report)
+        source, found, known = self._identify(report)
         remove_leftovers(self.frames_dir / source.source)
         if source.error:
             return source
         if source.kind == "image":
             return self._image(source, known, report)
-        return self._video(source, known, report)
+        if self.backend:
+            source = replace(source, backend=self.backend, backend_reason=self.backend_reason)
+        elif known and self.known is not None and self.known.backend:
+            # More frames of a video come from the decoder that gave the first.
+            source = replace(source, backend=self.known.backend, backend_reason=self.known.backend_reason)
+        return self._ranges(source, found, known, report) or self._video(source, known, report)
 
-    def _identify(self, report: Callable[[object], None]) -> tuple[Source, bool]:
-        """The source with all that a probe can say, and whether it is the one that was read before."""
+    def _identify(self, report: Callable[[object], None]) -> tuple[Source, Probe, bool]:
+        """The source with all that a probe can say, the probe, and whether it is the one that was read before."""
         try:
             stat = self.path.stat()
             known = self.known is not None and (self.known.bytes, self.known.mtime_ns) == (
@@ -73,7 +72,8 @@ class ExtractOne:
                 sha256 = sha256_of(self.path, lambda: report(None))
                 known = self.known is not None and self.known.sha256 == sha256
         except OSError as error:
-            return broken(unnamed(self.path), f"cannot be read ({error.strerror or error})"), False
+            source = broken(unnamed(self.path), f"cannot be read ({error.strerror or error})")
+            return source, Probe(str(self.path), source.kind), False
         found = probe(self.path)
         source = Source(
             source=source_key(self.path, sha256),
@@ -84,7 +84,7 @@ class ExtractOne:
             kind=found.kind,
             samplings=add_sampling(self.known.samplings if known and self.known is not None else "", self.sampling),
         )
-        return _with_probe(source, found), known
+        return _with_probe(source, found), found, known
 
     def _image(self, source: Source, known: bool, report: Callable[[object], None]) -> Source:
         from curate.media.images import load
@@ -99,18 +99,33 @@ class ExtractOne:
                 return broken(source, f"not a readable image ({error})")
             write_jpeg(path, picture, CACHE_QUALITY)
             size_wh = picture.size
-        report(CachedFrames(((0, 0.0, *size_wh),)))
+        report(CachedFrames((CachedFrame(0, 0.0, *size_wh),)))
         return replace(source, frames=1)
 
+    def _ranges(self, source: Source, found: Probe, known: bool, report: Callable[[object], None]) -> Ranges | None:
+        """The ranges to read a long video in; None for one that is short, or that cannot be cut."""
+        in_order = any(name in decord_trust.CONTAINERS for name in found.container.split(","))
+        if not self.ranges or not in_order or source.fps * source.duration_s < 2 * RANGE_FRAMES:
+            return None
+        beat = Sparse(report)
+        scan = scan_packets(self.path, beat)
+        if scan.irregular:
+            return None
+        ranges = plan_ranges(scan, FramePicker(self.sampling, self.frame_indices))
+        if len(ranges) < 2:
+            return None
+        source = _counted(source, len(scan.pts), scan.timestamps_s[-1] - scan.timestamps_s[0], "")
+        if known:
+            # Its frames were all seen when it was first read.
+            ranges = [one for one in ranges if one.wanted]
+        return Ranges(source, known, tuple(ranges))
+
     def _video(self, source: Source, known: bool, report: Callable[[object], None]) -> Source:
-        if self.backend:
-            reason = source.backend_reason if source.backend == self.backend else "decord was lost in this file"
-            source = replace(source, backend=self.backend, backend_reason=reason)
         try:
             return self._decode(source, known, report)
         except DecodeError as error:
-            if source.backend == "pyav":
-                raise
+            if self.fixed:
+                return broken(source, str(error))
             source = replace(source, backend="pyav", backend_reason=str(error))
             return self._decode(source, known, report)
 
@@ -118,74 +133,36 @@ class ExtractOne:
         """Decode with `source.backend`. DecodeError only from decord: PyAV's is the source's `error`."""
         report(Started(source))
         picker = FramePicker(self.sampling, self.frame_indices)
-        writer = _Writer(self, source, known, report)
         frames = decode(
             self.path,
             picker,
             backend=source.backend,
             size_wh=scaled_size(source.width, source.height, self.imgsz),
             threads=self.threads,
-            beat=_Sparse(report),
+            beat=Sparse(report),
         )
         first_s = last_s = 0.0
         count = 0
         error = ""
-        try:
-            for frame in frames:
-                count = frame.frame_index + 1
-                last_s = frame.timestamp_s
-                first_s = frame.timestamp_s if count == 1 else first_s
-                writer.take(frame)
-                if known and picker.last_index is not None and count > picker.last_index:
-                    # Counted when it was first read; only some more frames are wanted.
-                    break
-        except DecodeError as problem:
-            if source.backend != "pyav":
-                raise
-            error = f"{problem}; {count} frames read" if count else str(problem)
-        finally:
-            frames.close()
-        writer.flush()
+        with CacheWriter(self.frames_dir, source.source, report, keep=known, threads=self.threads) as writer:
+            try:
+                for frame in frames:
+                    count = frame.frame_index + 1
+                    last_s = frame.timestamp_s
+                    first_s = frame.timestamp_s if count == 1 else first_s
+                    writer.take(frame)
+                    if known and picker.last_index is not None and count > picker.last_index:
+                        # Counted when it was first read; only some more frames are wanted.
+                        break
+            except DecodeError as problem:
+                if source.backend != "pyav":
+                    raise
+                error = f"{problem}; {count} frames read" if count else str(problem)
+            finally:
+                frames.close()
         if known and self.known is not None and not error and count < self.known.frames:
             return replace(source, frames=self.known.frames, duration_s=self.known.duration_s)
         return _counted(source, count, last_s - first_s, error)
-
-
-class _Writer:
-    """Puts wanted frames into the cache and reports them, some at a time."""
-
-    def __init__(self, job: ExtractOne, source: Source, known: bool, report: Callable[[object], None]) -> None:
-        self._job, self._source, self._known, self._report = job, source, known, report
-        self._rows: list[tuple[int, float, int, int]] = []
-
-    def take(self, frame: DecodedFrame) -> None:
-        if frame.rgb is None:
-            return
-        path = cache_path(self._job.frames_dir, self._source.source, frame.frame_index)
-        # Only frames of a source that was read before can be complete and of this size.
-        if not (self._known and path.exists()):
-            write_jpeg(path, _picture(frame), CACHE_QUALITY)
-        height, width = frame.rgb.shape[:2]
-        self._rows.append((frame.frame_index, frame.timestamp_s, width, height))
-        if len(self._rows) == _FRAMES_A_MESSAGE:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._rows:
-            self._report(CachedFrames(tuple(self._rows)))
-            self._rows.clear()
-
-
-class _Sparse:
-    """Says that there is progress, but not at every packet."""
-
-    def __init__(self, report: Callable[[object], None]) -> None:
-        self._report, self._calls = report, 0
-
-    def __call__(self) -> None:
-        self._calls += 1
-        if self._calls % _BEAT_EVERY == 1:
-            self._report(None)
 
 
 def unnamed(path: Path) -> Source:
@@ -223,10 +200,3 @@ def _counted(source: Source, count: int, span_s: float, error: str) -> Source:
     if not count and not error:
         error = "no frame of the video could be decoded"
     return broken(source, error) if error else source
-
-
-def _picture(frame: DecodedFrame) -> "Image.Image":
-    from PIL import Image
-
-    assert frame.rgb is not None
-    return Image.fromarray(frame.rgb)

@@ -1,7 +1,7 @@
 """What a container says about its frames, read packet by packet without decoding one."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PacketScan:
-    """The packets of one video stream. `timestamps_s` are sorted, so they are in presentation order.
+    """The packets of one video stream. `timestamps_s` and `pts`, in ticks, are sorted: in presentation order.
 
     `irregular` is empty where each packet is one frame to show, with a time stamp of its own, from a key frame on;
     otherwise it says what is not so. `packet_bytes` are in the order of the file. `cuts` are the key frames that no
@@ -27,6 +27,7 @@ class PacketScan:
     """
 
     timestamps_s: tuple[float, ...]
+    pts: tuple[int, ...]
     packet_bytes: tuple[int, ...]
     cuts: tuple[int, ...]
     closed: bool
@@ -35,6 +36,17 @@ class PacketScan:
     codec: str
     pixel_format: str
     streams: int
+
+    def part(self, start: int, end: int) -> "PacketScan":
+        """The frames from `start` to before `end`, both cuts (or the end), as if they were a video."""
+        cuts = tuple(cut - start for cut in self.cuts if start <= cut < end)
+        return replace(
+            self,
+            timestamps_s=self.timestamps_s[start:end],
+            pts=self.pts[start:end],
+            packet_bytes=self.packet_bytes[start:end],
+            cuts=cuts,
+        )
 
 
 def open_video(path: Path) -> "InputContainer":
@@ -55,6 +67,29 @@ def video_streams(container: "InputContainer") -> "list[VideoStream]":
 def video_packets(container: "InputContainer", stream: "VideoStream") -> "Iterator[Packet[VideoStream]]":
     """The packets of `stream` in the order of the file, without the empty one that marks the end."""
     return (packet for packet in container.demux(stream) if packet.size)
+
+
+def packets_from(container: "InputContainer", stream: "VideoStream", key_pts: int) -> "Iterator[Packet[VideoStream]]":
+    """The packets of `stream` from the key frame with this time stamp on, in the order of the file.
+
+    The container is asked to seek there. Where it lands behind, as it may where groups are shorter than the
+    reordering of their frames, the file is read from its start.
+    """
+    container.seek(key_pts, stream=stream)
+    found = False
+    for packet in video_packets(container, stream):
+        found = found or (packet.is_keyframe and packet.pts == key_pts)
+        if found:
+            yield packet
+        elif packet.is_keyframe and packet.pts is not None and packet.pts > key_pts:
+            break
+    if found:
+        return
+    container.seek(0)
+    for packet in video_packets(container, stream):
+        found = found or (packet.is_keyframe and packet.pts == key_pts)
+        if found:
+            yield packet
 
 
 def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketScan:
@@ -97,7 +132,18 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None) -> PacketS
     times_s = tuple(seconds(value, tick) for value in in_order)
     cuts = _cuts(pts, keys)
     closed = len(cuts) == len(keys)
-    return PacketScan(times_s, tuple(sizes), cuts, closed, irregular, form, codec, pixel_format, streams=len(streams))
+    return PacketScan(
+        times_s,
+        tuple(in_order),
+        tuple(sizes),
+        cuts,
+        closed,
+        irregular,
+        form,
+        codec,
+        pixel_format,
+        streams=len(streams),
+    )
 
 
 def seconds(pts: int, time_base: Fraction) -> float:

@@ -129,10 +129,10 @@ def _from_header(found: Probe, container: "InputContainer", stream: "VideoStream
 
 def _from_first_frame(found: Probe, container: "InputContainer", stream: "VideoStream") -> Probe:
     """Size and rotation as decoded: a header can claim any size, and only frames carry the rotation."""
-    from curate.media.damage import Damage
     from curate.media.pyav_backend import Tally, clockwise_rotation, decoded_frames
 
-    frame = next(decoded_frames(container, stream, Tally(Damage())), None)
+    stream.codec_context.thread_count = 1
+    frame = next(decoded_frames(container.demux(stream), stream, Tally()), None)
     if frame is None:
         return replace(found, error="no frame of the video could be decoded")
     rotation = clockwise_rotation(frame)

@@ -1,21 +1,23 @@
 """Decode with PyAV: its own current FFmpeg, every format, and damaged files up to the last good frame."""
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.media.damage import Damage
-from curate.media.decode import DecodedFrame, DecodeError, Wanted
+from curate.media.decode import DecodedFrame, DecodeError, Span, Wanted
 from curate.media.ends import cut_short
-from curate.media.packets import open_video, seconds, video_streams
+from curate.media.packets import open_video, packets_from, seconds, video_streams
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
+    import numpy as np
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
 # A file that yields this many undecodable packets in a row holds nothing more worth waiting for.
 _GIVE_UP_AFTER = 5000
@@ -24,7 +26,13 @@ _UNSIZED = ("mpegts", "mpeg")
 
 
 def frames(
-    path: Path, wanted: Wanted, *, size_wh: tuple[int, int], threads: int, beat: Callable[[], None]
+    path: Path,
+    wanted: Wanted,
+    *,
+    size_wh: tuple[int, int],
+    threads: int,
+    beat: Callable[[], None],
+    span: Span | None = None,
 ) -> Generator[DecodedFrame, None, None]:
     """See `curate.media.decode.Backend`. What is damaged or missing is told at the end, after all frames there are.
 
@@ -32,50 +40,78 @@ def frames(
     the end of a file that breaks off do not count where others may be missing before them.
     """
     import av
-    import numpy as np
-    from av.video.reformatter import Interpolation, VideoReformatter
 
-    reformatter = VideoReformatter()
+    pictures = Pictures(size_wh, threads)
+    first = span.start if span else 0
+    count = 0
     try:
         with open_video(path) as container:
             stream = video_streams(container)[0]
             form = container.format.name
-            tally = Tally(Damage(has_pts=form != "avi", sized=form not in _UNSIZED), cut_short(path))
+            damage = Damage(has_pts=form != "avi", sized=form not in _UNSIZED)
+            # A span is a part of a file that was found to be whole.
+            tally = Tally(damage, announced=len(span.scan.pts)) if span else Tally(damage, cut_short(path))
             # With one thread, the frames that come before the end of a file that breaks off are always the same.
             stream.codec_context.thread_count = 1 if tally.cut_short else threads
             stream.codec_context.thread_type = "AUTO"
             if form == "avi":
                 tally.due = []
             clock = _Clock(stream, tally.due)
-            for index, frame in enumerate(decoded_frames(container, stream, tally, beat)):
+            packets: Iterator[Packet[VideoStream]] = container.demux(stream)
+            if span:
+                packets = islice(packets_from(container, stream, span.scan.pts[0]), len(span.scan.pts))
+            for frame in decoded_frames(packets, stream, tally, beat):
+                if span and (count == len(span.scan.pts) or frame.pts != span.scan.pts[count]):
+                    raise DecodeError(f"PyAV: frame {first + count} is not the one that the packets announce")
                 timestamp_s = clock(frame)
-                rgb = None
                 good = tally.damage.is_good(frame)
                 if not tally.damage.index_known:
                     continue
-                if good and wanted(index, timestamp_s):
-                    rotation = clockwise_rotation(frame)
-                    width, height = size_wh[::-1] if rotation % 180 else size_wh
-                    # Bilinear is what decord's filter graph does: both backends give the same picture.
-                    picture = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR)
-                    rgb = np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
-                yield DecodedFrame(index, timestamp_s, rgb)
+                rgb = pictures(frame) if good and wanted(first + count, timestamp_s) else None
+                yield DecodedFrame(first + count, timestamp_s, rgb)
+                count += 1
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise DecodeError(f"PyAV: {getattr(error, 'strerror', None) or error}") from error
     problem = tally.problem()
     if problem:
         raise DecodeError(problem)
+    if span and count < len(span.scan.pts):
+        raise DecodeError(f"PyAV: {count} frames from {len(span.scan.pts)} packets")
+
+
+class Pictures:
+    """Turns decoded frames into upright pictures of `size_wh`, (height, width, 3) uint8 RGB."""
+
+    def __init__(self, size_wh: tuple[int, int], threads: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._size_wh, self._threads = size_wh, threads
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
+        """The picture of one frame."""
+        import numpy as np
+        from av.video.reformatter import Interpolation
+
+        rotation = clockwise_rotation(frame)
+        width, height = self._size_wh[::-1] if rotation % 180 else self._size_wh
+        # Bilinear is what decord's filter graph does: both backends give the same picture.
+        picture = self._reformatter.reformat(
+            frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=self._threads
+        )
+        return np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
 
 
 @dataclass
 class Tally:
     """What was met while decoding. `cut_short` says how the file breaks off by the sizes in it, else is empty.
 
-    `announced` is the header's number of frames, `indexed` that of its index, both known at the end. `due`, if a list,
+    `announced` is how many packets there should be; if 0, the header's number and that of its index (`indexed`) are
+    looked up at the end. `due`, if a list,
     becomes a heap of the times of packets whose frames are still to come.
     """
 
-    damage: Damage
+    damage: Damage = field(default_factory=Damage)
     cut_short: str = ""
     packets: int = 0
     announced: int = 0
@@ -107,35 +143,35 @@ class Tally:
 
 
 def decoded_frames(
-    container: "InputContainer",
+    packets: "Iterator[Packet[VideoStream]]",
     stream: "VideoStream",
     tally: Tally,
     beat: Callable[[], None] = lambda: None,
 ) -> "Iterator[VideoFrame]":
-    """The frames of `stream` in presentation order, past what cannot be decoded, which `tally` counts.
+    """The frames of `packets` in presentation order, past what cannot be decoded, which `tally` counts.
 
     A container that breaks off with an error counts as one damaged packet.
     """
     import av
 
-    sized = container.format.name not in _UNSIZED
     in_a_row = 0
     last_dts: int | None = None
-    packets = _packets(container, stream, tally)
-    packet = next(packets)
+    upcoming = _with_end(packets, tally)
+    packet = next(upcoming)
     while in_a_row < _GIVE_UP_AFTER:
         beat()
-        following = next(packets) if packet is not None else None
+        following = next(upcoming) if packet is not None else None
         if packet is not None:
             tally.packets += 1
             if tally.due is not None and packet.dts is not None:
                 heappush(tally.due, packet.dts)
-            whole = sized or following is not None or not tally.cut_short
+            whole = tally.damage.sized or following is not None or not tally.cut_short
             tally.damage.packet(packet, whole=whole)
             if whole and not packet.is_corrupt:
                 last_dts = packet.dts
         else:
-            tally.announced, tally.indexed = stream.frames, len(getattr(stream, "index_entries", ()))
+            if not tally.announced:
+                tally.announced, tally.indexed = stream.frames, len(getattr(stream, "index_entries", ()))
             tally.damage.end(breaks_off=tally.breaks_off(), last_dts=last_dts)
         try:
             # No packet: the end, and the decoder hands out what it held back for reordering.
@@ -152,16 +188,12 @@ def decoded_frames(
         packet = following
 
 
-def _packets(
-    container: "InputContainer", stream: "VideoStream", tally: Tally
-) -> "Iterator[Packet[VideoStream] | None]":
-    """The packets of `stream`, then None."""
+def _with_end(packets: "Iterator[Packet[VideoStream]]", tally: Tally) -> "Iterator[Packet[VideoStream] | None]":
+    """The packets that hold something, then None."""
     import av
 
     try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
+        yield from (packet for packet in packets if packet.size)
     except av.error.FFmpegError:
         tally.undecodable += 1
         tally.damage.found()

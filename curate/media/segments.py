@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.media.packets import PacketScan, open_video, video_packets, video_streams
+from curate.media.packets import PacketScan, open_video, packets_from, video_streams
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -39,11 +39,14 @@ def cost_bytes(scan: PacketScan, start: int, end: int, frame_bytes: int) -> int:
     return (end - start) * frame_bytes + 4 * sum(scan.packet_bytes[start:end])
 
 
-def split(path: Path, starts: Sequence[int]) -> Iterator[io.BytesIO]:
-    """The pieces of the first video stream of `path` that `plan` gave, each a file of its own that starts at 0 s."""
+def split(path: Path, starts: Sequence[int], key_pts: int) -> Iterator[io.BytesIO]:
+    """The pieces of the first video stream of `path` that `plan` gave, each a file of its own that starts at 0 s.
+
+    key_pts: time stamp, in ticks, of the key frame that the first piece starts with.
+    """
     with open_video(path) as container:
         stream = video_streams(container)[0]
-        packets = video_packets(container, stream)
+        packets = packets_from(container, stream, key_pts)
         for start, end in pairwise(starts):
             yield _copy(stream, [next(packets) for _ in range(end - start)])
 

@@ -10,7 +10,7 @@ from curate.media.discover import discover
 from curate.media.extract import Extracted, ExtractJob, extract
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
-from curate.types import Frame, Sampling, Skipped, Source
+from curate.types import BackendChoice, Frame, Sampling, Skipped, Source
 from curate.workspace import Workspace
 
 DEFAULT_SAMPLING = Sampling(every_s=0.5)
@@ -34,6 +34,7 @@ def index(
     *,
     sampling: Sampling = DEFAULT_SAMPLING,
     workers: int | None = None,
+    backend: BackendChoice = "auto",
     progress: Progress = SILENT,
 ) -> IndexResult:
     """Add the videos and images under `paths` to the pool. A source that was read before is not decoded again.
@@ -50,7 +51,7 @@ def index(
             unchanged = source if source is not None and not _changed(source, path) else None
             jobs.append(ExtractJob(path=path, sampling=sampling, frame_indices=frozenset(), known=unchanged))
     before = pool.frames.num_rows
-    extract_into(workspace, pool, jobs, workers=workers, progress=progress)
+    extract_into(workspace, pool, jobs, workers=workers, backend=backend, progress=progress)
     if pool.frames.num_rows == 0:
         reasons = [f"{source.path}: {source.error}" for source in pool.sources.values() if source.error]
         raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
@@ -71,6 +72,7 @@ def extract_into(
     jobs: Sequence[ExtractJob],
     *,
     workers: int | None = None,
+    backend: BackendChoice = "auto",
     progress: Progress = SILENT,
 ) -> None:
     """Run extraction jobs and keep their results in the pool, saved every few seconds so that a kill costs little."""
@@ -80,7 +82,12 @@ def extract_into(
     unsaved: list[Extracted] = []
     saved_at = time.monotonic()
     for extracted in extract(
-        jobs, frames_dir=workspace.frames, imgsz=workspace.imgsz, workers=workers, on_frames=progress.advance
+        jobs,
+        frames_dir=workspace.frames,
+        imgsz=workspace.imgsz,
+        workers=workers,
+        backend=backend,
+        on_frames=progress.advance,
     ):
         unsaved.append(extracted)
         if time.monotonic() - saved_at > _SAVE_EVERY_S:

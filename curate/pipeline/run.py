@@ -17,7 +17,7 @@ from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.report import Report
 from curate.selection.budget import Budget
-from curate.types import Sampling, Skipped
+from curate.types import BackendChoice, Sampling, Skipped
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class RunOptions:
     min_gap_s: float = DEFAULT_MIN_GAP_S
     seed: int = 0
     workers: int | None = None
+    backend: BackendChoice = "auto"
     fiftyone: bool = True
 
 
@@ -62,7 +63,12 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
     try:
         with report.stage("index"):
             indexed = index(
-                workspace, options.paths, sampling=options.sampling, workers=options.workers, progress=progress
+                workspace,
+                options.paths,
+                sampling=options.sampling,
+                workers=options.workers,
+                backend=options.backend,
+                progress=progress,
             )
         report.skipped.extend(indexed.skipped)
         report.results["index"] = {

@@ -37,6 +37,7 @@ class BagWeights:
 
     p_cls: Tensor  # (B, N, C) Eq. 10
     p_obj: Tensor  # (B, N) Eq. 11
+    objectness_logits: Tensor  # (B, N) the logits under p_obj
 
     def switched(self, midl: MidlConfig) -> tuple[Tensor | None, Tensor | None]:
         """Return p_cls and p_obj as weights of Eq. 7: without gradient, None where the switch says uniform."""
@@ -61,12 +62,12 @@ class BagScores:
 
 
 def objectness_logits(instances: Instances, midl: MidlConfig) -> Tensor:
-    """The logits of Eq. 11, tied to the detector's own if `midl` says so. (B, N, C) or (B, N, 1)."""
+    """The largest logit of each instance in Eq. 11, tied to the detector's own if `midl` says so. (B, N)."""
     if not midl.tie_objectness:
-        return instances.mil_objectness_logits
+        return full_precision(instances.mil_objectness_logits).amax(dim=-1)
     return tied_objectness_logits(
         instances.mil_objectness_logits, instances.cls_logits_1, instances.cls_logits_2, instances.activation
-    )
+    ).squeeze(-1)
 
 
 def bag_weights(instances: Instances, midl: MidlConfig) -> BagWeights:
@@ -75,10 +76,11 @@ def bag_weights(instances: Instances, midl: MidlConfig) -> BagWeights:
     p_cls = class_weights(
         instances.mil_class_logits, kind, delta_fg=midl.delta_fg, background_gradient=midl.background_gradient
     )
-    p_obj = objectness_weights(objectness_logits(instances, midl), "learned", valid=instances.valid)
+    logits = objectness_logits(instances, midl)
+    p_obj = objectness_weights(logits.unsqueeze(-1), "learned", valid=instances.valid)
     assert p_cls is not None
     assert p_obj is not None
-    return BagWeights(p_cls, p_obj)
+    return BagWeights(p_cls, p_obj, logits)
 
 
 def on_objects(instances: Instances, boxes: Sequence[Tensor]) -> Tensor:
@@ -92,11 +94,13 @@ def on_objects(instances: Instances, boxes: Sequence[Tensor]) -> Tensor:
     return torch.stack(rows) & instances.valid
 
 
-def bag_objectness_loss(instances: Instances, midl: MidlConfig, boxes: Sequence[Tensor]) -> Tensor:
+def bag_objectness_loss(
+    instances: Instances, midl: MidlConfig, boxes: Sequence[Tensor], weights: BagWeights | None = None
+) -> Tensor:
     """-log of the share of p_obj on objects, mean over the images with instances on objects; 0 without any."""
     on_object = on_objects(instances, boxes)
     # A softmax over the instances: the share is a difference of log-sum-exps, which stays finite where it is tiny.
-    logits = full_precision(objectness_logits(instances, midl)).amax(dim=-1)  # (B, N)
+    logits = (weights or bag_weights(instances, midl)).objectness_logits
     floor = torch.finfo(logits.dtype).min
     inside, total = (logits.masked_fill(~rows, floor).logsumexp(dim=1) for rows in (on_object, instances.valid))
     counted = on_object.any(dim=1)

@@ -50,6 +50,7 @@ def test_two_samplings_and_times_that_are_none(videos: Path, tmp_path: Path) -> 
         (("--every", "soon"), "--every 'soon'"),
         (("--fps", "0"), "--fps 0"),
         (("--min-gap", "-1s"), "--min-gap"),
+        (("--backend", "ffmpeg"), "--backend 'ffmpeg': choose from auto, decord, pyav"),
     ):
         assert text in one_line(curate("score", videos, *options, "-w", tmp_path / "w", code=2))
 
