@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from curate.media import decord_trust
 from curate.media.cache_writer import CachedFrame, CachedFrames, CacheWriter
 from curate.media.decode import DecodeError, decode, scaled_size
 from curate.media.extract_range import RANGE_FRAMES, Ranges, Sparse, plan_ranges
 from curate.media.files import CACHE_QUALITY, remove_leftovers, sha256_of, write_jpeg
 from curate.media.packets import scan_packets
-from curate.media.probe import DECORD_CONTAINERS, Probe, kind_of, probe
+from curate.media.probe import Probe, kind_of, probe
 from curate.media.sampling import FramePicker, add_sampling
 from curate.types import Sampling, Source, cache_path, source_key
 
@@ -103,7 +104,7 @@ class ExtractOne:
 
     def _ranges(self, source: Source, found: Probe, known: bool, report: Callable[[object], None]) -> Ranges | None:
         """The ranges to read a long video in; None for one that is short, or that cannot be cut."""
-        in_order = any(name in DECORD_CONTAINERS for name in found.container.split(","))
+        in_order = any(name in decord_trust.CONTAINERS for name in found.container.split(","))
         if not self.ranges or not in_order or source.fps * source.duration_s < 2 * RANGE_FRAMES:
             return None
         beat = Sparse(report)
