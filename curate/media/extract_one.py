@@ -53,7 +53,7 @@ class ExtractOne:
             return self._image(source, known, report)
         if self.backend:
             source = replace(source, backend=self.backend, backend_reason=self.backend_reason)
-        elif known and self.known is not None and self.known.backend:
+        elif known and self.known is not None and self.known.status == "ok":
             # More frames of a video come from the decoder that gave the first.
             source = replace(source, backend=self.known.backend, backend_reason=self.known.backend_reason)
         return self._ranges(source, found, known, report) or self._video(source, known, report)
@@ -124,13 +124,11 @@ class ExtractOne:
         try:
             return self._decode(source, known, report)
         except DecodeError as error:
-            if self.fixed:
-                return broken(source, str(error))
             source = replace(source, backend="pyav", backend_reason=str(error))
             return self._decode(source, known, report)
 
     def _decode(self, source: Source, known: bool, report: Callable[[object], None]) -> Source:
-        """Decode with `source.backend`. DecodeError only from decord: PyAV's is the source's `error`."""
+        """Decode with `source.backend`. DecodeError where PyAV is still to be tried; the last's is the `error`."""
         report(Started(source))
         picker = FramePicker(self.sampling, self.frame_indices)
         frames = decode(
@@ -155,7 +153,7 @@ class ExtractOne:
                         # Counted when it was first read; only some more frames are wanted.
                         break
             except DecodeError as problem:
-                if source.backend != "pyav":
+                if source.backend != "pyav" and not self.fixed:
                     raise
                 error = f"{problem}; {count} frames read" if count else str(problem)
             finally:
