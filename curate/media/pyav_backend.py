@@ -107,8 +107,7 @@ class Tally:
     """What was met while decoding. `cut_short` says how the file breaks off by the sizes in it, else is empty.
 
     `announced` is how many packets there should be; if 0, the header's number and that of its index (`indexed`) are
-    looked up at the end. `due`, if a list,
-    becomes a heap of the times of packets whose frames are still to come.
+    looked up at the end. `due`, if a list, becomes a heap of the times of packets whose frames are still to come.
     """
 
     damage: Damage = field(default_factory=Damage)
