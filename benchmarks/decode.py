@@ -1,9 +1,10 @@
 """Speed of building a pool of frames: against its decoder alone, ffmpeg, and FiftyOne's conversion of videos to frames.
 
-    python benchmarks/decode.py [--data clips/] [--rounds 3] [--every 0.5] [--hour]
+    python benchmarks/decode.py [--data clips/ [--copies 1 8]] [--rounds 3] [--every 0.5] [--hour]
 
-On a generated 1080p H.264 video of 3,000 frames, and on the videos in `--data`. Every way starts a new process, uses
-all cores, and gives frames with a long side of 640 px at most:
+On a generated 1080p H.264 video of 3,000 frames, and on the videos in `--data` and copies of them: curate's decoding
+processes take about 0.3 s to start, which counts, and which a pool of a second or two shows. Every way starts a new
+process, uses all cores, and gives frames with a long side of 640 px at most:
   decoder   decord alone: every frame of every video decoded forward at that size, none kept; a video for each core at a
             time, and decord's own threads where there is one video
   curate    `curate.pipeline.index.index`, the first stage of `curate score`: hashing, probing, decoding, the check
@@ -39,6 +40,7 @@ WAYS = ("decoder", "curate", "ffmpeg", "fiftyone")
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed of building a pool of frames.")
     parser.add_argument("--data", type=Path, help="a folder of videos, beside the generated one")
+    parser.add_argument("--copies", type=int, nargs="+", default=[1], help="how often each video of --data is read")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--every", type=float, default=0.5, help="seconds between two frames that are kept")
     parser.add_argument("--hour", action="store_true", help="peak memory on an hour of 1080p")
@@ -50,36 +52,59 @@ def main() -> None:
             globals()[arguments.way](arguments.videos, Path(folder), arguments.every)
         return
     with tempfile.TemporaryDirectory() as name:
+        made = Path(name) / "1080p"
         if arguments.hour:
-            made = Path(name) / "hour"
-            make_video(made, frames=90_000, fps=25, still=True)
+            make_video(made / "once.mp4", frames=250, fps=25)
+            repeat(made / "once.mp4", made / "hour.mp4", times=360)
             print_memory(made, arguments.every)
             return
-        made = Path(name) / "1080p"
-        make_video(made, frames=3000, fps=30, still=False)
-        for videos in [made, *([arguments.data] if arguments.data else [])]:
+        make_video(made / "video.mp4", frames=3000, fps=30)
+        compare(made, arguments.every, arguments.rounds)
+        for copies in arguments.copies if arguments.data else []:
+            videos = Path(name) / f"copies-{copies}"
+            videos.mkdir()
+            for path in arguments.data.glob("*.mp4"):
+                for number in range(copies):
+                    (videos / f"{path.stem}-{number}.mp4").symlink_to(path.absolute())
             compare(videos, arguments.every, arguments.rounds)
 
 
-def make_video(folder: Path, *, frames: int, fps: int, still: bool) -> None:
-    """A gradient with a moving square, or a still that costs little to make."""
-    folder.mkdir()
+def make_video(path: Path, *, frames: int, fps: int) -> None:
+    """A gradient that moves, with noise, and a square that moves in it."""
+    path.parent.mkdir()
     width, height = 1920, 1080
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     picture = np.stack([x % 256, y % 256, (x + y) % 256], axis=2).astype(np.uint8)
     noise = np.random.default_rng(0).integers(-12, 12, picture.shape, dtype=np.int16)
     picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
-    with av.open(str(folder / "video.mp4"), "w") as container:
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"preset": "veryfast", "crf": "23", "g": str(10 * fps)}
         for index in range(frames):
-            if not still:
-                left = index * 7 % (width - 300)
-                picture = np.roll(picture, 3, axis=1)
-                picture[400:700, left : left + 300] = index % 256
+            left = index * 7 % (width - 300)
+            picture = np.roll(picture, 3, axis=1)
+            picture[400:700, left : left + 300] = index % 256
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(stream.encode())
+
+
+def repeat(once: Path, path: Path, *, times: int) -> None:
+    """Put the packets of a short video into a long one, again and again, and delete the short one."""
+    with av.open(str(once)) as given, av.open(str(path), "w") as container:
+        stream = given.streams.video[0]
+        copy = container.add_stream_from_template(stream)
+        packets = [
+            (packet.pts, packet.dts, bytes(packet), packet.is_keyframe) for packet in given.demux(stream) if packet.size
+        ]
+        length = stream.duration
+        for number in range(times):
+            for pts, dts, data, is_keyframe in packets:
+                packet = av.Packet(data)
+                packet.stream, packet.time_base, packet.is_keyframe = copy, stream.time_base, is_keyframe
+                packet.pts, packet.dts = pts + number * length, dts + number * length
+                container.mux(packet)
+    once.unlink()
 
 
 def compare(videos: Path, every_s: float, rounds: int) -> None:

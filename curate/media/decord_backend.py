@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from curate.media.decode import DecodedFrame, DecodeError, Span, Wanted
+from curate.media.decord_trust import distrust
 from curate.media.packets import scan_packets
-from curate.media.probe import DECORD_MIN_WIDTH
 from curate.media.segments import cost_bytes, plan, split
 from curate.media.spot_check import SpotCheck
 
@@ -17,6 +17,7 @@ from curate.media.spot_check import SpotCheck
 MEMORY_LIMIT_BYTES = 128 * 2**20
 _SKIP_AT_ONCE = 32
 _SOURCE_POSITION = re.compile(r"\[\d+:\d+:\d+\] \S+:\d+: ")
+_FILE_NAME = re.compile(r"^\[/.*?\] ")
 
 
 def frames(
@@ -36,11 +37,10 @@ def frames(
     decode then delivers exactly that many, and a few of them are those that PyAV sees. A long video is given to decord
     in pieces, so that memory stays bounded.
     """
-    if size_wh[0] < DECORD_MIN_WIDTH:
-        raise DecodeError(f"decord garbles pictures under {DECORD_MIN_WIDTH} px of width")
     scan = span.scan if span else scan_packets(path, beat)
-    if scan.irregular:
-        raise DecodeError(scan.irregular)
+    reason = distrust(scan.container, scan.codec, scan.pixel_format, width=size_wh[0], streams=scan.streams)
+    if reason or scan.irregular:
+        raise DecodeError(reason or scan.irregular)
     frame_bytes = size_wh[0] * size_wh[1] * 3
     starts = plan(scan, frame_bytes, memory_limit_bytes)
     for start, end in pairwise(starts):
@@ -132,4 +132,5 @@ def _next(reader: Any) -> Any:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     # "[09:00:25] /github/workspace/src/video/x.cc:292: " says nothing to a user.
-    return _SOURCE_POSITION.sub("", lines[0]).strip()[:160]
+    # The file is named by whoever shows the reason.
+    return _FILE_NAME.sub("", _SOURCE_POSITION.sub("", lines[0]).strip())[:160]

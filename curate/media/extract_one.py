@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from curate.media import decord_trust
 from curate.media.cache_writer import CachedFrame, CachedFrames, CacheWriter
 from curate.media.decode import DecodeError, decode, scaled_size
 from curate.media.extract_range import RANGE_FRAMES, Ranges, Sparse, plan_ranges
 from curate.media.files import CACHE_QUALITY, remove_leftovers, sha256_of, write_jpeg
 from curate.media.packets import scan_packets
-from curate.media.probe import DECORD_CONTAINERS, Probe, kind_of, probe
+from curate.media.probe import Probe, kind_of, probe
 from curate.media.sampling import FramePicker, add_sampling
 from curate.types import Sampling, Source, cache_path, source_key
 
@@ -52,7 +53,7 @@ class ExtractOne:
             return self._image(source, known, report)
         if self.backend:
             source = replace(source, backend=self.backend, backend_reason=self.backend_reason)
-        elif known and self.known is not None and self.known.backend:
+        elif known and self.known is not None and self.known.status == "ok":
             # More frames of a video come from the decoder that gave the first.
             source = replace(source, backend=self.known.backend, backend_reason=self.known.backend_reason)
         return self._ranges(source, found, known, report) or self._video(source, known, report)
@@ -103,7 +104,7 @@ class ExtractOne:
 
     def _ranges(self, source: Source, found: Probe, known: bool, report: Callable[[object], None]) -> Ranges | None:
         """The ranges to read a long video in; None for one that is short, or that cannot be cut."""
-        in_order = any(name in DECORD_CONTAINERS for name in found.container.split(","))
+        in_order = any(name in decord_trust.CONTAINERS for name in found.container.split(","))
         if not self.ranges or not in_order or source.fps * source.duration_s < 2 * RANGE_FRAMES:
             return None
         beat = Sparse(report)
@@ -123,13 +124,11 @@ class ExtractOne:
         try:
             return self._decode(source, known, report)
         except DecodeError as error:
-            if self.fixed:
-                return broken(source, str(error))
             source = replace(source, backend="pyav", backend_reason=str(error))
             return self._decode(source, known, report)
 
     def _decode(self, source: Source, known: bool, report: Callable[[object], None]) -> Source:
-        """Decode with `source.backend`. DecodeError only from decord: PyAV's is the source's `error`."""
+        """Decode with `source.backend`. DecodeError where PyAV is still to be tried; the last's is the `error`."""
         report(Started(source))
         picker = FramePicker(self.sampling, self.frame_indices)
         frames = decode(
@@ -154,7 +153,7 @@ class ExtractOne:
                         # Counted when it was first read; only some more frames are wanted.
                         break
             except DecodeError as problem:
-                if source.backend != "pyav":
+                if source.backend != "pyav" and not self.fixed:
                     raise
                 error = f"{problem}; {count} frames read" if count else str(problem)
             finally:

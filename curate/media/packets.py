@@ -1,11 +1,13 @@
 """What a container says about its frames, read packet by packet without decoding one."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from curate.media.ends import cut_short
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -20,7 +22,8 @@ class PacketScan:
     `irregular` is empty where each packet is one frame to show, with a time stamp of its own, from a key frame on;
     otherwise it says what is not so. `packet_bytes` are in the order of the file. `cuts` are the key frames that no
     frame reaches across: all that is stored before one is shown before it, and all after it after. `closed` is
-    whether all key frames are such.
+    whether all key frames are such. `container`, `codec` and `pixel_format` are FFmpeg's names, `streams` is the number
+    of video streams.
     """
 
     timestamps_s: tuple[float, ...]
@@ -29,17 +32,20 @@ class PacketScan:
     cuts: tuple[int, ...]
     closed: bool
     irregular: str
+    container: str
+    codec: str
+    pixel_format: str
+    streams: int
 
     def part(self, start: int, end: int) -> "PacketScan":
         """The frames from `start` to before `end`, both cuts (or the end), as if they were a video."""
         cuts = tuple(cut - start for cut in self.cuts if start <= cut < end)
-        return PacketScan(
-            self.timestamps_s[start:end],
-            self.pts[start:end],
-            self.packet_bytes[start:end],
-            cuts,
-            self.closed,
-            self.irregular,
+        return replace(
+            self,
+            timestamps_s=self.timestamps_s[start:end],
+            pts=self.pts[start:end],
+            packet_bytes=self.packet_bytes[start:end],
+            cuts=cuts,
         )
 
 
@@ -100,8 +106,11 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_by
     irregular = ""
     read = 0
     with open_video(path) as container:
-        stream = video_streams(container)[0]
+        streams = video_streams(container)
+        stream = streams[0]
         announced = stream.frames
+        form, codec = container.format.name, stream.codec_context.codec.canonical_name
+        pixel_format = stream.codec_context.pix_fmt or ""
         tick = stream.time_base or Fraction(0)
         try:
             for packet in video_packets(container, stream):
@@ -119,13 +128,28 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_by
         except (av.error.FFmpegError, ValueError) as error:
             irregular = irregular or f"the file breaks off ({type(error).__name__})"
     in_order = sorted(pts)
+    # Where the header counts the frames, the count is compared below.
+    if not irregular and not announced and (how := cut_short(path)):
+        irregular = f"the file breaks off: {how}"
     if not irregular and any(before == after for before, after in pairwise(in_order)):
         irregular = "frames share time stamps"
     if not irregular and announced and announced != len(pts):
         irregular = f"the header announces {announced} frames, the file holds {len(pts)}"
     times_s = tuple(seconds(value, tick) for value in in_order)
     cuts = _cuts(pts, keys)
-    return PacketScan(times_s, tuple(in_order), tuple(sizes), cuts, len(cuts) == len(keys), irregular)
+    closed = len(cuts) == len(keys)
+    return PacketScan(
+        times_s,
+        tuple(in_order),
+        tuple(sizes),
+        cuts,
+        closed,
+        irregular,
+        form,
+        codec,
+        pixel_format,
+        streams=len(streams),
+    )
 
 
 def time_base_of(stream: "VideoStream") -> str:

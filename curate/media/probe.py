@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.media.decord_trust import distrust
 from curate.media.discover import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from curate.media.packets import open_video, time_base_of, video_streams
 from curate.types import SourceKind
@@ -12,14 +13,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-# Where decord 0.6 was found to give the right frame for every index (the suite in tests/media repeats the proof).
-DECORD_CONTAINERS = ("mp4", "matroska", "webm")
-DECORD_CODECS = ("h264", "hevc", "vp8", "vp9")
-# Other depths and layouts come out of decord with other levels than FFmpeg's.
-DECORD_PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
-# decord takes the padding at the end of its rows, up to 63 pixels, for a channel where it is a third of the width.
-DECORD_MIN_WIDTH = 190
-
 
 @dataclass(frozen=True)
 class Probe:
@@ -27,7 +20,8 @@ class Probe:
 
     `rotation` is how far the stored picture is turned clockwise to stand upright: 0, 90, 180 or 270 degrees. Pixels
     are taken as square. `header_frames` is what the header claims, 0 where it claims nothing; `time_base` is that of
-    the video stream, as in "1/15360"; `error` is empty or says why the file cannot be read.
+    the video stream, as in "1/15360". `backend_reason` says why a video is not left to decord, or what of an image
+    file is not used; `error` is empty or says why the file cannot be read.
     """
 
     path: str
@@ -70,23 +64,29 @@ def kind_of(path: Path) -> SourceKind:
         return "video"
     if extension in IMAGE_EXTENSIONS:
         return "image"
-    from PIL import Image
+    from curate.media.images import is_image
 
-    try:
-        with Image.open(path):
-            return "image"
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return "video"
+    return "image" if is_image(path) else "video"
 
 
 def _probe_image(path: Path) -> Probe:
     from curate.media.images import describe
 
     try:
-        width, height, rotation, codec = describe(path)
+        found = describe(path)
     except (OSError, ValueError, SyntaxError) as error:
         return Probe(str(path), "image", error=f"not a readable image ({_one_line(error)})")
-    return Probe(str(path), "image", width, height, rotation, codec, header_frames=1, backend="pillow")
+    return Probe(
+        str(path),
+        "image",
+        found.width,
+        found.height,
+        found.rotation,
+        found.format,
+        header_frames=1,
+        backend="pillow",
+        backend_reason=found.remark,
+    )
 
 
 def _probe_video(path: Path) -> Probe:
@@ -99,15 +99,16 @@ def _probe_video(path: Path) -> Probe:
             if not streams:
                 what = "audio only" if container.streams.audio else "no video in it"
                 return replace(found, container=container.format.name, error=f"not a video: {what}")
+            if streams[0].codec_context is None:
+                return replace(found, container=container.format.name, error="not a readable video (no codec is named)")
             found = _from_header(found, container, streams[0])
             found = _from_first_frame(found, container, streams[0])
-            several = len(streams) > 1
     except (av.error.FFmpegError, OSError, ValueError, OverflowError, UnicodeDecodeError) as error:
         return replace(found, error=f"not a readable video ({_one_line(error)})")
     if found.error:
         return found
-    backend, reason = _choose_backend(found, several_streams=several)
-    return replace(found, backend=backend, backend_reason=reason)
+    reason = distrust(found.container, found.codec, found.pixel_format, width=found.width, streams=len(streams))
+    return replace(found, backend="pyav" if reason else "decord", backend_reason=reason)
 
 
 def _from_header(found: Probe, container: "InputContainer", stream: "VideoStream") -> Probe:
@@ -139,22 +140,6 @@ def _from_first_frame(found: Probe, container: "InputContainer", stream: "VideoS
     rotation = clockwise_rotation(frame)
     width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
     return replace(found, width=width, height=height, rotation=rotation, pixel_format=frame.format.name)
-
-
-def _choose_backend(found: Probe, *, several_streams: bool) -> tuple[str, str]:
-    """decord where it is known to give the right frames, PyAV with the reason elsewhere."""
-    containers = found.container.split(",")
-    if not any(name in DECORD_CONTAINERS for name in containers):
-        return "pyav", f"decord cannot be trusted with {containers[0]} files"
-    if found.codec not in DECORD_CODECS:
-        return "pyav", f"decord cannot be trusted with {found.codec}"
-    if found.pixel_format not in DECORD_PIXEL_FORMATS:
-        return "pyav", f"decord cannot be trusted with {found.pixel_format} pixels"
-    if found.width < DECORD_MIN_WIDTH:
-        return "pyav", f"decord garbles pictures under {DECORD_MIN_WIDTH} px of width"
-    if several_streams:
-        return "pyav", "several video streams"
-    return "decord", ""
 
 
 def _one_line(error: Any) -> str:

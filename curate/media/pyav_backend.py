@@ -1,13 +1,15 @@
 """Decode with PyAV: its own current FFmpeg, every format, and damaged files up to the last good frame."""
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curate.media.damage import Damage
 from curate.media.decode import DecodedFrame, DecodeError, Span, Wanted
+from curate.media.ends import cut_short
 from curate.media.packets import open_video, packets_from, seconds, video_streams
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # A file that yields this many undecodable packets in a row holds nothing more worth waiting for.
 _GIVE_UP_AFTER = 5000
+# Containers without sizes: their last packet goes as far as the file does, whole or not.
+_UNSIZED = ("mpegts", "mpeg")
 
 
 def frames(
@@ -30,19 +34,27 @@ def frames(
     beat: Callable[[], None],
     span: Span | None = None,
 ) -> Generator[DecodedFrame, None, None]:
-    """See `curate.media.decode.Backend`. What is damaged or missing is told at the end, after all frames there are."""
+    """See `curate.media.decode.Backend`. What is damaged or missing is told at the end, after all frames there are.
+
+    A frame that damage may have spoilt counts, as it does for FFmpeg, but is not offered and has no picture. Frames at
+    the end of a file that breaks off do not count where others may be missing before them.
+    """
     import av
 
     pictures = Pictures(size_wh, threads)
-    tally = Tally()
     first = span.start if span else 0
     count = 0
     try:
         with open_video(path) as container:
             stream = video_streams(container)[0]
-            stream.codec_context.thread_count = threads
+            form = container.format.name
+            damage = Damage(has_pts=form != "avi", sized=form not in _UNSIZED)
+            # A span is a part of a file that was found to be whole.
+            tally = Tally(damage, announced=len(span.scan.pts)) if span else Tally(damage, cut_short(path))
+            # With one thread, the frames that come before the end of a file that breaks off are always the same.
+            stream.codec_context.thread_count = 1 if tally.cut_short else threads
             stream.codec_context.thread_type = "AUTO"
-            if container.format.name == "avi":
+            if form == "avi":
                 tally.due = []
             clock = _Clock(stream, tally.due)
             packets: Iterator[Packet[VideoStream]] = container.demux(stream)
@@ -52,18 +64,19 @@ def frames(
                 if span and (count == len(span.scan.pts) or frame.pts != span.scan.pts[count]):
                     raise DecodeError(f"PyAV: frame {first + count} is not the one that the packets announce")
                 timestamp_s = clock(frame)
-                rgb = pictures(frame) if wanted(first + count, timestamp_s) else None
+                good = tally.damage.is_good(frame)
+                if not tally.damage.index_known:
+                    continue
+                rgb = pictures(frame) if good and wanted(first + count, timestamp_s) else None
                 yield DecodedFrame(first + count, timestamp_s, rgb)
                 count += 1
-            announced = len(span.scan.pts) if span else _announced(stream)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise DecodeError(f"PyAV: {getattr(error, 'strerror', None) or error}") from error
-    if tally.packets < announced:
-        raise DecodeError(f"the file breaks off: its header announces {announced} frames, {tally.packets} are there")
-    if tally.damaged:
-        raise DecodeError(f"damaged: {tally.damaged} of {tally.packets} packets could not be decoded")
-    if span and count < announced:
-        raise DecodeError(f"PyAV: {count} frames from {announced} packets")
+    problem = tally.problem()
+    if problem:
+        raise DecodeError(problem)
+    if span and count < len(span.scan.pts):
+        raise DecodeError(f"PyAV: {count} frames from {len(span.scan.pts)} packets")
 
 
 class Pictures:
@@ -91,11 +104,41 @@ class Pictures:
 
 @dataclass
 class Tally:
-    """Packets met, how many of them could not be decoded, and, if asked for, when those to come are due (a heap)."""
+    """What was met while decoding. `cut_short` says how the file breaks off by the sizes in it, else is empty.
 
+    `announced` is how many packets there should be; if 0, the header's number and that of its index (`indexed`) are
+    looked up at the end. `due`, if a list, becomes a heap of the times of packets whose frames are still to come.
+    """
+
+    damage: Damage = field(default_factory=Damage)
+    cut_short: str = ""
     packets: int = 0
-    damaged: int = 0
+    announced: int = 0
+    indexed: int = 0
+    undecodable: int = 0
     due: list[int] | None = None
+
+    def breaks_off(self) -> bool:
+        """Whether packets are missing at the end; asked when there are no more."""
+        # A header that counts the frames knows better than sizes, which may be those of sound or metadata.
+        if 0 < self.announced <= self.packets:
+            return False
+        # An edit list can leave out whole groups of pictures: they are announced, but not in the index.
+        return self.packets < min(self.announced, self.indexed or self.announced) or bool(self.cut_short)
+
+    def problem(self) -> str:
+        """Empty, or what was wrong with the file."""
+        left_out = f"; {self.damage.spoilt} frames are left out, as they may be spoilt" if self.damage.spoilt else ""
+        if self.breaks_off():
+            how = self.cut_short
+            if self.packets < self.announced:
+                how = f"its header announces {self.announced} frames, {self.packets} are there"
+            return f"the file breaks off: {how}{left_out}"
+        if self.undecodable:
+            return f"damaged: {self.undecodable} of {self.packets} packets could not be decoded{left_out}"
+        if self.damage.gap:
+            return f"the file breaks off: frames are missing before its last{left_out}"
+        return f"damaged{left_out}" if left_out else ""
 
 
 def decoded_frames(
@@ -106,33 +149,54 @@ def decoded_frames(
 ) -> "Iterator[VideoFrame]":
     """The frames of `packets` in presentation order, past what cannot be decoded, which `tally` counts.
 
-    A container that breaks off counts as one damaged packet.
+    A container that breaks off with an error counts as one damaged packet.
     """
     import av
 
     in_a_row = 0
+    last_dts: int | None = None
+    upcoming = _with_end(packets, tally)
+    packet = next(upcoming)
     while in_a_row < _GIVE_UP_AFTER:
         beat()
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            packet = None
-            tally.damaged += 1
-        if packet is not None and packet.size:
+        following = next(upcoming) if packet is not None else None
+        if packet is not None:
             tally.packets += 1
             if tally.due is not None and packet.dts is not None:
                 heappush(tally.due, packet.dts)
+            whole = tally.damage.sized or following is not None or not tally.cut_short
+            tally.damage.packet(packet, whole=whole)
+            if whole and not packet.is_corrupt:
+                last_dts = packet.dts
+        else:
+            if not tally.announced:
+                tally.announced, tally.indexed = stream.frames, len(getattr(stream, "index_entries", ()))
+            tally.damage.end(breaks_off=tally.breaks_off(), last_dts=last_dts)
         try:
-            # No packet, or an empty one: the end, and the decoder hands out what it held back for reordering.
+            # No packet: the end, and the decoder hands out what it held back for reordering.
             yield from stream.codec_context.decode(packet)
             in_a_row = 0
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
-            tally.damaged += 1
+            tally.undecodable += 1
+            tally.damage.found()
             in_a_row += 1
         if packet is None:
             return
+        packet = following
+
+
+def _with_end(packets: "Iterator[Packet[VideoStream]]", tally: Tally) -> "Iterator[Packet[VideoStream] | None]":
+    """The packets that hold something, then None."""
+    import av
+
+    try:
+        yield from (packet for packet in packets if packet.size)
+    except av.error.FFmpegError:
+        tally.undecodable += 1
+        tally.damage.found()
+    yield None
 
 
 def clockwise_rotation(frame: "VideoFrame") -> int:
@@ -154,6 +218,7 @@ class _Clock:
     def __init__(self, stream: "VideoStream", due: list[int] | None) -> None:
         rate = stream.average_rate or stream.guessed_rate
         self._step_s = float(1 / rate) if rate else 0.04
+        self._time_base = stream.time_base
         self._last_s: float | None = None
         self._due = due
 
@@ -161,16 +226,9 @@ class _Clock:
         pts = frame.pts
         if self._due is not None:
             pts = heappop(self._due) if self._due else None
-        if pts is not None and frame.time_base:
-            timestamp_s = seconds(pts, frame.time_base)
+        if pts is not None and self._time_base:
+            timestamp_s = seconds(pts, self._time_base)
         else:
             timestamp_s = 0.0 if self._last_s is None else self._last_s + self._step_s
         self._last_s = timestamp_s
         return timestamp_s
-
-
-def _announced(stream: "VideoStream") -> int:
-    """How many packets there should be by the header; 0 where it does not say."""
-    # An edit list can leave out whole groups of pictures: they are announced, but not in the index.
-    indexed = len(getattr(stream, "index_entries", ()))
-    return min(stream.frames, indexed) if indexed else stream.frames

@@ -7,7 +7,6 @@ from pathlib import Path
 from curate.errors import CurateError
 from curate.media.compare import picture_size, read_picture, shown
 from curate.media.files import sha256_of
-from curate.media.probe import probe
 from curate.media.redecode import NOT_A_PICTURE, Checked, ExportedFrame, Seen, Verdict, not_readable, redecode
 from curate.types import Source
 
@@ -104,8 +103,8 @@ class RecheckOne:
             )
 
         confirmed = Seen(second, 1) if self.refused else again(frames, second, 1)
-        # decord may misread what the probe keeps from it; where it agrees all the same, that is a proof.
-        doubt = self.refused or (confirmed.problem or probe(path).backend_reason if second == "decord" else "")
+        # Where decord stops, what it gave before is no evidence against a picture.
+        doubt = self.refused or (confirmed.problem if second == "decord" else "")
         left = []
         for frame in frames:
             if confirmed.fault(frame):

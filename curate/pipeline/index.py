@@ -1,6 +1,7 @@
 """Build the pool: find sources, read those that are new, sample their candidate frames into the frame cache."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,12 +59,14 @@ def index(
         raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
     by_path = pool.by_path()
     found = [by_path[str(path)] for path in files]
+    # Of a damaged file not every frame that was counted is delivered.
+    kept = Counter(pool.frames["source"].to_pylist())
     return IndexResult(
-        sources=sum(source.status != "broken" or source.frames > 0 for source in found),
+        sources=sum(source.status != "broken" or kept[source.source] > 0 for source in found),
         read=len(jobs),
         new_frames=pool.frames.num_rows - before,
         unlabeled=pool.count("unlabeled"),
-        skipped=tuple(Skipped(s.path, s.error, s.frames) for s in found if s.status == "broken"),
+        skipped=tuple(Skipped(s.path, s.error, kept[s.source]) for s in found if s.status == "broken"),
     )
 
 

@@ -58,6 +58,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(noise).save(sources / "noise.png")
     Image.fromarray(noise).save(sources / "copied.jpg", quality=70)
     workspace = Workspace.create(folder / "w", imgsz=240)
+    forced = write_numbered_video(sources / "forced.mp4", frames=FRAMES)
+    index(workspace, [str(forced)], sampling=Sampling(stride=9), backend="pyav")
     index(workspace, [str(sources)], sampling=Sampling(stride=9))
     export_every_source(workspace)
     return folder
@@ -107,14 +109,14 @@ def wrong(rows: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 def test_a_good_export_agrees(made: Path) -> None:
     rows = verdicts("-w", made / "w")
-    assert len(rows) == 14
+    assert len(rows) == 17
     assert wrong(rows) == {}
     decoders = {name.partition(" ")[0]: (row["verdict"], row["decoder"]) for name, row in rows.items()}
     assert decoders == {
         "slow": ("agrees", "pyav"),
         "turned": ("agrees", "pyav"),
-        # decord is not trusted with it, and agrees all the same: a proof.
-        "old": ("agrees", "decord"),
+        "forced": ("agrees", "decord"),
+        "old": ("unconfirmed", "pyav"),
         "narrow": ("unconfirmed", "pyav"),
         "noise": ("agrees", "pillow"),
         "copied": ("agrees", "pillow"),
@@ -123,9 +125,9 @@ def test_a_good_export_agrees(made: Path) -> None:
     assert (rows["slow 18"]["timestamp_s"], rows["slow 18"]["time_base"]) == (0.72, "1/12800")
     assert rows["noise 0"]["time_base"] == ""
     printed = curate("verify", "-w", made / "w").stdout
-    assert "Verified 14 of 14 frames" in printed
+    assert "Verified 17 of 17 frames" in printed
     assert "11 agree with their originals (6 by pyav, 3 by decord, 2 by pillow)" in printed
-    assert "3 agree, but could not be compared with a second decoder" in printed
+    assert "6 agree, but could not be compared with a second decoder" in printed
     assert "decord garbles pictures under 190 px" in printed
     assert "0 differ" in printed
 
@@ -149,7 +151,7 @@ def test_a_neighbour_of_a_slow_video_and_a_far_frame_are_named(folder: Path) -> 
     done = curate("verify", "-w", folder / "w", code=3)
     line = next(line for line in done.stdout.splitlines() if line.endswith("slow.mp4"))
     assert line == f"{by_name['slow'].source}:00000018: shows frame 19; original {folder}/sources/slow.mp4"
-    assert "5 of 14 frames differ or cannot be read" in done.stderr
+    assert "5 of 17 frames differ or cannot be read" in done.stderr
 
 
 def test_damaged_pictures_are_named(folder: Path) -> None:
@@ -208,7 +210,7 @@ def test_a_sample_is_drawn_by_its_seed(made: Path) -> None:
     drawn = [[frame.exported.frame_id for frame in verify(workspace, sample=4, seed=seed).frames] for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert [len(ids) for ids in drawn] == [4, 4, 4]
-    assert len(verify(workspace, made / "w" / "exports" / "coco", sample=None).frames) == 14
+    assert len(verify(workspace, made / "w" / "exports" / "coco", sample=None).frames) == 17
 
 
 def test_the_selection_of_the_main_job_agrees(example: Example, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def inodes(frames_dir: Path) -> dict[Path, int]:
 
 
 def test_a_killed_run_goes_on_behind_the_ranges_that_are_read(long: Path, tmp_path: Path) -> None:
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     total = 0
@@ -94,9 +94,9 @@ def test_a_killed_run_goes_on_behind_the_ranges_that_are_read(long: Path, tmp_pa
         nonlocal total
         total += count
         if total > 150:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         read(long, tmp_path, workers=1, on_frames=kill_late)
     records = list(tmp_path.rglob(".range-*.json"))
     assert 1 <= len(records) < 3
