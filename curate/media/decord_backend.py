@@ -50,6 +50,13 @@ def frames(
     pieces: Iterable[Any] = [str(path)] if whole else split(path, starts, scan.pts[0])
     decord = _decord()
     first = span.start if span else 0
+    # Told to skip past a key frame, decord seeks to it, and without an index of all frames, as in fragments, lands
+    # elsewhere. Around the key frame of an open group, it skips other frames than it is told to in any case.
+    before_keys = {first + cut - 1 for cut in scan.cuts}
+
+    def may_skip(frame_index: int) -> bool:
+        return scan.closed and frame_index not in before_keys
+
     check = SpotCheck(path, scan, size_wh, first=first)
     try:
         for start, end, piece in zip(starts, starts[1:], pieces, strict=False):
@@ -57,9 +64,7 @@ def frames(
             times_s = scan.timestamps_s[start:end]
             _check_times(reader, times_s)
             beat()
-            # Around the key frame of an open group, decord skips other frames than it is told to.
-            skip_at_once = _SKIP_AT_ONCE if scan.closed else 0
-            yield from _forward(reader, wanted, first + start, times_s, size_wh, skip_at_once, check, beat)
+            yield from _forward(reader, wanted, first + start, times_s, size_wh, may_skip, check, beat)
     except (decord.DECORDError, RuntimeError, AssertionError, OSError) as error:
         raise DecodeError(f"decord: {_first_line(error)}") from error
 
@@ -81,7 +86,7 @@ def _forward(
     start: int,
     timestamps_s: tuple[float, ...],
     size_wh: tuple[int, int],
-    skip_at_once: int,
+    may_skip: Callable[[int], bool],
     check: SpotCheck,
     beat: Callable[[], None],
 ) -> Iterator[DecodedFrame]:
@@ -90,9 +95,9 @@ def _forward(
         take = wanted(start + index, timestamp_s)
         checked = start + index in check.wanted
         # The last frame is read in any case: only if it is there do the frames before it have the right index.
-        if not take and not checked and skip_at_once and index < len(timestamps_s) - 1:
+        if not take and not checked and index < len(timestamps_s) - 1 and may_skip(start + index):
             skipped += 1
-            if skipped == skip_at_once:
+            if skipped == _SKIP_AT_ONCE:
                 reader.skip_frames(skipped)
                 skipped = 0
                 beat()

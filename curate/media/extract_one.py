@@ -183,6 +183,7 @@ def _with_probe(source: Source, found: Probe) -> Source:
         rotation=found.rotation,
         codec=found.codec,
         fps=found.fps,
+        time_base=found.time_base,
         duration_s=found.duration_s,
         backend=found.backend,
         backend_reason=found.backend_reason,

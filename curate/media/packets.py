@@ -137,17 +137,16 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_by
         irregular = f"the header announces {announced} frames, the file holds {len(pts)}"
     times_s = tuple(seconds(value, tick) for value in in_order)
     cuts = _cuts(pts, keys)
-    closed = len(cuts) == len(keys)
     return PacketScan(
-        times_s,
-        tuple(in_order),
-        tuple(sizes),
-        cuts,
-        closed,
-        irregular,
-        form,
-        codec,
-        pixel_format,
+        timestamps_s=times_s,
+        pts=tuple(in_order),
+        packet_bytes=tuple(sizes),
+        cuts=cuts,
+        closed=len(cuts) == len(keys),
+        irregular=irregular,
+        container=form,
+        codec=codec,
+        pixel_format=pixel_format,
         streams=len(streams),
     )
 
@@ -155,17 +154,6 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_by
 def time_base_of(stream: "VideoStream") -> str:
     """The unit in seconds in which the stream counts its time stamps, as in "1/15360"; "" where it has none."""
     return f"{stream.time_base.numerator}/{stream.time_base.denominator}" if stream.time_base else ""
-
-
-def read_time_base(path: Path) -> str:
-    """`time_base_of` the first video stream of a file; "" where the file cannot be opened or has no video."""
-    import av
-
-    try:
-        with open_video(path) as container:
-            return next((time_base_of(stream) for stream in video_streams(container)), "")
-    except (av.error.FFmpegError, OSError, ValueError, OverflowError):
-        return ""
 
 
 def seconds(pts: int, time_base: Fraction) -> float:

@@ -3,13 +3,12 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import CurateError
 from curate.media.discover import discover
 from curate.media.extract import Extracted, ExtractJob, extract
-from curate.media.packets import read_time_base
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.types import BackendChoice, Frame, Sampling, Skipped, Source
@@ -121,15 +120,8 @@ def extract_frames(
 
 def _keep(workspace: Workspace, pool: Pool, results: Sequence[Extracted]) -> None:
     frames: list[Frame] = [frame for result in results for frame in result.frames]
-    pool.add([_with_time_base(result.source) for result in results], frames)
+    pool.add([result.source for result in results], frames)
     pool.save(workspace)
-
-
-def _with_time_base(source: Source) -> Source:
-    """`source` with the unit of its time stamps; only of a file that a child process has just decoded without harm."""
-    if source.kind == "image" or source.time_base or not source.frames:
-        return source
-    return replace(source, time_base=read_time_base(Path(source.path)))
 
 
 def _changed(source: Source, path: Path) -> bool:

@@ -68,6 +68,34 @@ def test_both_backends_give_the_same_pictures_scaled_and_sparse(videos: dict[str
         assert np.abs(ours.astype(int) - theirs).mean() < 1.5
 
 
+@pytest.mark.parametrize("pieces", [False, True], ids=["whole", "pieces"])
+@pytest.mark.parametrize("name", ["a.mp4", "fragments.mp4", "a.mov", "a.mkv", "a.webm"])
+def test_frames_far_apart_are_right(tmp_path: Path, name: str, pieces: bool) -> None:
+    codec, options = "libx264", {"g": "12", "bf": "3"}
+    if name == "a.webm":
+        codec, options = "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "12"}
+    in_fragments = {"movflags": "frag_keyframe+empty_moov"} if name == "fragments.mp4" else {}
+    path = write_numbered_video(
+        tmp_path / name, frames=150, codec=codec, options=options, container_options=in_fragments
+    )
+    limit_bytes = 40 * 288 * 192 * 3 if pieces else 2**27
+    for first, step in ((0, 3), (0, 34), (7, 13), (34, 50), (1, 77)):
+        wanted = set(range(first, 150, step))
+        shown = [
+            (frame.frame_index, read_number(frame.rgb))
+            for frame in decord_frames(
+                path,
+                lambda index, time_s, wanted=wanted: index in wanted,  # type: ignore[misc]
+                size_wh=(288, 192),
+                threads=1,
+                beat=lambda: None,
+                memory_limit_bytes=limit_bytes,
+            )
+            if frame.rgb is not None
+        ]
+        assert shown == [(index, index) for index in sorted(wanted)]
+
+
 @pytest.mark.parametrize("name", ["bframes.mp4", "open_gop.mp4", "vp9.webm", "vp8.webm", "rotated_90.mp4", "hevc.mp4"])
 def test_a_long_video_in_pieces_gives_the_same_frames(tmp_path: Path, name: str) -> None:
     suffix, rotation = Path(name).suffix, 90 if "rotated" in name else 0
