@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from decoders import decoders
 from videos import write_numbered_video
 
 from curate.errors import CurateError
@@ -19,14 +20,6 @@ from curate.media.extract import Extracted, ExtractJob, extract
 from curate.types import Sampling
 
 ALL = Sampling(stride=1)
-
-
-def decoders() -> list[psutil.Process]:
-    found = []
-    for child in psutil.Process().children():
-        if child.status() != psutil.STATUS_ZOMBIE and "curate.media.child" in " ".join(child.cmdline()):
-            found.append(child)
-    return found
 
 
 def run_and_send(jobs: list[ExtractJob], frames_dir: Path, signals: list[int]) -> list[Extracted]:
