@@ -1,10 +1,9 @@
 """Exported pictures against their originals, decoded once more in child processes."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from curate.media.children import Children, default_workers
+from curate.media.children import Children, cores, default_workers
 from curate.media.recheck_one import RecheckOne, second_decoder
 from curate.media.redecode import Checked
 
@@ -20,7 +19,7 @@ def recheck(
     if not requests:
         return
     workers = workers or default_workers(len(requests))
-    threads = max(1, len(os.sched_getaffinity(0)) // workers) if hasattr(os, "sched_getaffinity") else 1
+    threads = max(1, cores() // workers)
     with Children[RecheckOne](workers, stall_timeout_s) as children:
         for request in requests:
             children.submit(replace(request, threads=threads))
