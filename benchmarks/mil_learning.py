@@ -76,6 +76,7 @@ VARIANTS: dict[str, Variant] = {
     "late drop": against_base(lr_drop=LATE_DROP),
     "default, early drop, untied": Variant({"tie_objectness": False}, {"lr_drop": PAPER_DROP}),
     "plain, early drop": Variant(train={"method": "plain", "lr_drop": PAPER_DROP}),
+    "default, no MIL on unlabelled": Variant({"mil_on_unlabeled": False}),
     "default, early drop": Variant(train={"lr_drop": PAPER_DROP}),
 }
 COLUMNS = ("detector", "variant", "seed", "step", "stage", "mass_ratio", "image_AP", "discrepancy", "AP50")
