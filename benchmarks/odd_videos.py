@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curate.media.extract import Extracted
+    from curate.media.extract import Decoders, Extracted
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -62,7 +62,9 @@ def main() -> None:
     started = time.perf_counter()
     rows = []
     with tempfile.TemporaryDirectory() as cache:
-        for done in extract(jobs, frames_dir=Path(cache), imgsz=arguments.imgsz, workers=arguments.workers):
+        for done in extract(
+            jobs, frames_dir=Path(cache), imgsz=arguments.imgsz, children=Decoders(workers=arguments.workers)
+        ):
             file = Path(done.source.path).relative_to(arguments.data).as_posix()
             rows.append(compare(file, done, probed[file]))
     seconds = time.perf_counter() - started

@@ -7,14 +7,18 @@ import ctypes
 import os
 import signal
 import sys
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
 
-def main(socket: int, parent: int) -> None:
-    """Carry out requests, one at a time, until the parent closes the socket or dies."""
+def main(socket: int, parent: int, warm_up: str) -> None:
+    """Carry out requests, one at a time, until the parent closes the socket or dies.
+
+    `warm_up` names a function to call first, as in "module:name"; "" names none.
+    """
     _die_with(parent)
     # Ctrl-C reaches the whole process group; the parent decides when a child ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -24,6 +28,9 @@ def main(socket: int, parent: int) -> None:
         os.dup2(devnull, 1)
         os.dup2(devnull, 2)
     connection = Connection(socket)
+    if warm_up:
+        module, _, name = warm_up.partition(":")
+        getattr(import_module(module), name)()
     connection.send(("ready", None))
     while True:
         try:

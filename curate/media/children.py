@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import psutil
 
@@ -59,24 +59,38 @@ class Children(Generic[RequestT]):
     """Up to `workers` processes. Use as a context manager: on leaving, whatever still runs is killed.
 
     A child is killed if it says nothing for `stall_timeout_s` while it has a request, or if it comes to hold more than
-    `memory_limit_bytes` (default: its share of half of the machine's memory, at least 2 GiB).
+    `memory_limit_bytes` (default: its share of half of the machine's memory, at least 2 GiB). `warm_up`, a function of
+    a module, is called in each child before its first request: it imports what requests need.
     """
 
-    def __init__(self, workers: int, stall_timeout_s: float, *, memory_limit_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        workers: int,
+        stall_timeout_s: float,
+        *,
+        memory_limit_bytes: int | None = None,
+        warm_up: Callable[[], None] | None = None,
+    ) -> None:
         self.workers = workers
         self.stall_timeout_s = stall_timeout_s
         self.memory_limit_bytes = memory_limit_bytes or _memory_share_bytes(workers)
+        self._warm_up = f"{warm_up.__module__}:{warm_up.__qualname__}" if warm_up else ""
         self._measured_s = time.monotonic()
         self._queue: deque[RequestT] = deque()
         self._children: list[_Child] = []
 
-    def __enter__(self) -> "Children[RequestT]":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         for child in self._children:
             self._kill(child, grace_s=0)
         self._children.clear()
+
+    def start(self, requests: int) -> None:
+        """Start the children for so many requests ahead of them, so that they are ready when the requests come."""
+        while len(self._children) < min(requests, self.workers):
+            self._start()
 
     def submit(self, request: RequestT) -> None:
         """Queue a request; may be called while `events` is iterated."""
@@ -191,7 +205,7 @@ class Children(Generic[RequestT]):
             # imported again, as multiprocessing would, so scripts and notebooks need no `if __name__ == ...`.
             code = (
                 f"import sys; sys.path[:] = {[entry for entry in sys.path if isinstance(entry, str)]!r}; "
-                f"from curate.media.child import main; main({theirs.fileno()}, {os.getpid()})"
+                f"from curate.media.child import main; main({theirs.fileno()}, {os.getpid()}, {self._warm_up!r})"
             )
             process = subprocess.Popen(
                 [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]

@@ -13,6 +13,7 @@ from curate.media.packets import PacketScan
 
 if TYPE_CHECKING:
     import numpy as np
+    from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
 Wanted = Callable[[int, float], bool]
@@ -36,11 +37,14 @@ class DecodedFrame:
 class Span:
     """A part of a regular video that can be decoded alone: from one cut (see `PacketScan`) to another, or the end.
 
-    `start` is the index in the video of its first frame, `scan` describes its frames alone.
+    `start` is the index in the video of its first frame, `scan` describes its frames alone. `whole`: the part is all of
+    the video. `head` are PyAV's first frames, where it has decoded them already.
     """
 
     start: int
     scan: PacketScan
+    whole: bool = False
+    head: "tuple[VideoFrame, ...]" = ()
 
     @property
     def end(self) -> int:

@@ -46,9 +46,9 @@ def frames(
     for start, end in pairwise(starts):
         if cost_bytes(scan, start, end, frame_bytes) > 2 * memory_limit_bytes:
             raise DecodeError(f"{end - start} frames without a key frame to cut at, more than decord should hold")
-    whole = span is None and len(starts) == 2
+    whole = len(starts) == 2 and (span is None or span.whole)
     pieces: Iterable[Any] = [str(path)] if whole else split(path, starts, scan.pts[0])
-    decord = _decord()
+    decord = library()
     first = span.start if span else 0
     # Told to skip past a key frame, decord seeks to it, and without an index of all frames, as in fragments, lands
     # elsewhere. Around the key frame of an open group, it skips other frames than it is told to in any case.
@@ -57,7 +57,7 @@ def frames(
     def may_skip(frame_index: int) -> bool:
         return scan.closed and frame_index not in before_keys
 
-    check = SpotCheck(path, scan, size_wh, first=first)
+    check = SpotCheck(path, scan, size_wh, first=first, head=span.head if span else ())
     try:
         for start, end, piece in zip(starts, starts[1:], pieces, strict=False):
             reader = decord.VideoReader(piece, width=size_wh[0], height=size_wh[1], num_threads=threads)
@@ -69,7 +69,8 @@ def frames(
         raise DecodeError(f"decord: {_first_line(error)}") from error
 
 
-def _decord() -> Any:
+def library() -> Any:
+    """The decord module, quiet."""
     # decord reads its variables when the library loads.
     os.environ.setdefault("DECORD_EOF_RETRY_MAX", "20480")
     import decord

@@ -7,7 +7,7 @@ from pathlib import Path
 from curate.errors import CurateError
 from curate.media.cache_writer import CachedFrames, forget_ranges
 from curate.media.children import Children, Event, cores, default_workers
-from curate.media.extract_one import ExtractOne, Started, broken, unnamed
+from curate.media.extract_one import ExtractOne, Started, broken, unnamed, warm_up
 from curate.media.extract_range import ExtractRange, Ranges
 from curate.types import BackendChoice, Frame, Sampling, Source, frame_id
 
@@ -50,41 +50,50 @@ class _Run:
     failed: str = ""
 
 
+class Decoders(Children[ExtractOne | ExtractRange]):
+    """The processes that `extract` uses; `start` may be called before, to have them ready when the jobs are known.
+
+    `workers` processes decode (default: one a core, at most 8). One that says nothing for `stall_timeout_s` seconds, or
+    holds more than `memory_limit_bytes` (see `Children`), is killed.
+    """
+
+    def __init__(
+        self, *, workers: int | None = None, stall_timeout_s: float = 60, memory_limit_bytes: int | None = None
+    ) -> None:
+        super().__init__(
+            workers or default_workers(), stall_timeout_s, memory_limit_bytes=memory_limit_bytes, warm_up=warm_up
+        )
+
+
 def extract(
     jobs: Sequence[ExtractJob],
     *,
     frames_dir: Path,
     imgsz: int,
-    workers: int | None = None,
     backend: BackendChoice = "auto",
-    stall_timeout_s: float = 60,
-    memory_limit_bytes: int | None = None,
     on_frames: Callable[[int], None] = lambda count: None,
+    children: Decoders | None = None,
 ) -> Iterator[Extracted]:
     """Read every job's frames into `frames_dir`, long side at most `imgsz` pixels; yields jobs as they complete.
 
-    `workers` processes decode (default: one a core, at most 8); a long video is read in ranges, by several of them.
-    One that says nothing for `stall_timeout_s` seconds, or holds more than `memory_limit_bytes` (see `Children`), is
-    killed. A file that costs its process is tried once more with PyAV, then given up. `backend` other than "auto" is
-    the only one that is tried. `on_frames` is called with the number of frames that were just added (negative: taken
-    back, because a file is read again with PyAV).
+    A long video is read in ranges, by several processes. A file that costs its process is tried once more with PyAV,
+    then given up. `backend` other than "auto" is the only one that is tried. `on_frames` is called with the number of
+    frames that were just added (negative: taken back, because a file is read again with PyAV). `children` are
+    those with other settings, or that run already; they end with the extraction.
 
     Raises:
         CurateError: the cache cannot be written.
     """
     if not jobs:
         return
-    at_once = workers or default_workers()
-    threads = max(1, cores() // min(at_once, len(jobs)))
     fixed = backend != "auto"
-    with Children[ExtractOne | ExtractRange](
-        at_once, stall_timeout_s, memory_limit_bytes=memory_limit_bytes
-    ) as children:
+    with children or Decoders() as processes:
+        threads = max(1, cores() // min(processes.workers, len(jobs)))
         runs: dict[int, _Run] = {}
 
         def submit(request: ExtractOne) -> None:
             runs[id(request)] = _Run(request, unnamed(request.path))
-            children.submit(request)
+            processes.submit(request)
 
         for job in jobs:
             submit(
@@ -101,7 +110,7 @@ def extract(
                     fixed=fixed,
                 )
             )
-        for event in children.events():
+        for event in processes.events():
             run = runs[id(event.request)]
             if event.kind == "report":
                 on_frames(_hear(run, event.value))
@@ -111,9 +120,9 @@ def extract(
                 raise CurateError(event.value)
             if isinstance(event.value, Ranges):
                 run.source, run.ranges_left = event.value.source, len(event.value.ranges)
-                for request in _range_requests(run, event.value, at_once):
+                for request in _range_requests(run, event.value, processes.workers):
                     runs[id(request)] = run
-                    children.submit(request)
+                    processes.submit(request)
             elif isinstance(event.request, ExtractRange):
                 run.ranges_left -= 1
                 run.failed = run.failed or event.value

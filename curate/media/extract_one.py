@@ -6,11 +6,11 @@ from pathlib import Path
 
 from curate.media import decord_trust
 from curate.media.cache_writer import CachedFrame, CachedFrames, CacheWriter
-from curate.media.decode import DecodeError, decode, scaled_size
+from curate.media.decode import DecodeError, Span, decode, scaled_size
 from curate.media.extract_range import RANGE_FRAMES, Ranges, Sparse, plan_ranges
 from curate.media.files import CACHE_QUALITY, remove_leftovers, sha256_of, write_jpeg
 from curate.media.packets import scan_packets
-from curate.media.probe import Probe, kind_of, probe
+from curate.media.probe import Examined, Probe, examine, kind_of
 from curate.media.sampling import FramePicker, add_sampling
 from curate.types import Sampling, Source, cache_path, source_key
 
@@ -56,10 +56,10 @@ class ExtractOne:
         elif known and self.known is not None and self.known.status == "ok":
             # More frames of a video come from the decoder that gave the first.
             source = replace(source, backend=self.known.backend, backend_reason=self.known.backend_reason)
-        return self._ranges(source, found, known, report) or self._video(source, known, report)
+        return self._ranges(source, found, known, report) or self._video(source, found, known, report)
 
-    def _identify(self, report: Callable[[object], None]) -> tuple[Source, Probe, bool]:
-        """The source with all that a probe can say, the probe, and whether it is the one that was read before."""
+    def _identify(self, report: Callable[[object], None]) -> tuple[Source, Examined, bool]:
+        """The source with all that its packets can say, those, and whether it is the one that was read before."""
         try:
             stat = self.path.stat()
             known = self.known is not None and (self.known.bytes, self.known.mtime_ns) == (
@@ -73,18 +73,18 @@ class ExtractOne:
                 known = self.known is not None and self.known.sha256 == sha256
         except OSError as error:
             source = broken(unnamed(self.path), f"cannot be read ({error.strerror or error})")
-            return source, Probe(str(self.path), source.kind), False
-        found = probe(self.path)
+            return source, Examined(Probe(str(self.path), source.kind)), False
+        found = examine(self.path, Sparse(report))
         source = Source(
             source=source_key(self.path, sha256),
             path=str(self.path),
             sha256=sha256,
             bytes=stat.st_size,
             mtime_ns=stat.st_mtime_ns,
-            kind=found.kind,
+            kind=found.probe.kind,
             samplings=add_sampling(self.known.samplings if known and self.known is not None else "", self.sampling),
         )
-        return _with_probe(source, found), found, known
+        return _with_probe(source, found.probe), found, known
 
     def _image(self, source: Source, known: bool, report: Callable[[object], None]) -> Source:
         from curate.media.images import load
@@ -102,13 +102,13 @@ class ExtractOne:
         report(CachedFrames((CachedFrame(0, 0.0, *size_wh),)))
         return replace(source, frames=1)
 
-    def _ranges(self, source: Source, found: Probe, known: bool, report: Callable[[object], None]) -> Ranges | None:
+    def _ranges(self, source: Source, found: Examined, known: bool, report: Callable[[object], None]) -> Ranges | None:
         """The ranges to read a long video in; None for one that is short, or that cannot be cut."""
-        in_order = any(name in decord_trust.CONTAINERS for name in found.container.split(","))
+        in_order = any(name in decord_trust.CONTAINERS for name in found.probe.container.split(","))
         if not self.ranges or not in_order or source.fps * source.duration_s < 2 * RANGE_FRAMES:
             return None
-        beat = Sparse(report)
-        scan = scan_packets(self.path, beat)
+        # A video that decord may not read can be cut all the same.
+        scan = found.scan or scan_packets(self.path, Sparse(report))
         if scan.irregular:
             return None
         ranges = plan_ranges(scan, FramePicker(self.sampling, self.frame_indices))
@@ -120,14 +120,14 @@ class ExtractOne:
             ranges = [one for one in ranges if one.wanted]
         return Ranges(source, known, tuple(ranges))
 
-    def _video(self, source: Source, known: bool, report: Callable[[object], None]) -> Source:
+    def _video(self, source: Source, found: Examined, known: bool, report: Callable[[object], None]) -> Source:
         try:
-            return self._decode(source, known, report)
+            return self._decode(source, found, known, report)
         except DecodeError as error:
             source = replace(source, backend="pyav", backend_reason=str(error))
-            return self._decode(source, known, report)
+            return self._decode(source, found, known, report)
 
-    def _decode(self, source: Source, known: bool, report: Callable[[object], None]) -> Source:
+    def _decode(self, source: Source, found: Examined, known: bool, report: Callable[[object], None]) -> Source:
         """Decode with `source.backend`. DecodeError where PyAV is still to be tried; the last's is the `error`."""
         report(Started(source))
         picker = FramePicker(self.sampling, self.frame_indices)
@@ -138,6 +138,9 @@ class ExtractOne:
             size_wh=scaled_size(source.width, source.height, self.imgsz),
             threads=self.threads,
             beat=Sparse(report),
+            span=Span(0, found.scan, whole=True, head=found.head)
+            if found.scan and source.backend == "decord"
+            else None,
         )
         first_s = last_s = 0.0
         count = 0
@@ -161,6 +164,15 @@ class ExtractOne:
         if known and self.known is not None and not error and count < self.known.frames:
             return replace(source, frames=self.known.frames, duration_s=self.known.duration_s)
         return _counted(source, count, last_s - first_s, error)
+
+
+def warm_up() -> None:
+    """Import what the first video will need."""
+    import PIL.JpegImagePlugin  # noqa: F401
+
+    from curate.media import decord_backend, pyav_backend  # noqa: F401
+
+    decord_backend.library()
 
 
 def unnamed(path: Path) -> Source:

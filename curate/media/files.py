@@ -43,8 +43,12 @@ def copy_file(source: Path, path: Path) -> None:
 def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
+        try:
+            write(temporary)
+        except FileNotFoundError:
+            # The first of its folder.
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):

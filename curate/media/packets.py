@@ -98,57 +98,80 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_by
     A container that breaks off gives the packets up to there, and says so in `irregular`. With `head_bytes`, only so
     many bytes of packets are read, and nothing is said of the rest.
     """
-    import av
-
-    pts: list[int] = []
-    sizes: list[int] = []
-    keys: list[int] = []
-    irregular = ""
-    read = 0
     with open_video(path) as container:
-        streams = video_streams(container)
-        stream = streams[0]
-        announced = stream.frames
-        form, codec = container.format.name, stream.codec_context.codec.canonical_name
-        pixel_format = stream.codec_context.pix_fmt or ""
-        tick = stream.time_base or Fraction(0)
+        return PacketReader(path, container, beat).scan(head_bytes=head_bytes)
+
+
+class PacketReader:
+    """The packets of the first video stream of an open container, from its start: iterate over them, or `scan` them.
+
+    What was iterated over is part of the scan, so that a file is read once.
+    """
+
+    def __init__(self, path: Path, container: "InputContainer", beat: Callable[[], None] = lambda: None) -> None:
+        self._path, self._container, self._beat = path, container, beat
+        self.streams = video_streams(container)
+        self._announced = self.streams[0].frames
+        # As in the header: with a frame, a decoder may come to know another.
+        self._pixel_format = self.streams[0].codec_context.pix_fmt or ""
+        self._pts: list[int] = []
+        self._sizes: list[int] = []
+        self._keys: list[int] = []
+        self._irregular = ""
+        self._packets = self._read()
+
+    def __iter__(self) -> "Iterator[Packet[VideoStream]]":
+        return self._packets
+
+    def _read(self) -> "Iterator[Packet[VideoStream]]":
+        import av
+
+        pts, keys = self._pts, self._keys
         try:
-            for packet in video_packets(container, stream):
+            for packet in video_packets(self._container, self.streams[0]):
                 if len(pts) % 256 == 0:
-                    beat()
-                irregular = irregular or _irregularity(packet, first=not pts)
+                    self._beat()
+                self._irregular = self._irregular or _irregularity(packet, first=not pts)
                 if packet.is_keyframe:
                     keys.append(len(pts))
                 pts.append(packet.pts if packet.pts is not None else len(pts))
-                sizes.append(packet.size)
-                read += packet.size
-                if head_bytes is not None and read >= head_bytes:
-                    announced = 0
-                    break
+                self._sizes.append(packet.size)
+                yield packet
         except (av.error.FFmpegError, ValueError) as error:
-            irregular = irregular or f"the file breaks off ({type(error).__name__})"
-    in_order = sorted(pts)
-    # Where the header counts the frames, the count is compared below.
-    if not irregular and not announced and (how := cut_short(path)):
-        irregular = f"the file breaks off: {how}"
-    if not irregular and any(before == after for before, after in pairwise(in_order)):
-        irregular = "frames share time stamps"
-    if not irregular and announced and announced != len(pts):
-        irregular = f"the header announces {announced} frames, the file holds {len(pts)}"
-    times_s = tuple(seconds(value, tick) for value in in_order)
-    cuts = _cuts(pts, keys)
-    return PacketScan(
-        timestamps_s=times_s,
-        pts=tuple(in_order),
-        packet_bytes=tuple(sizes),
-        cuts=cuts,
-        closed=len(cuts) == len(keys),
-        irregular=irregular,
-        container=form,
-        codec=codec,
-        pixel_format=pixel_format,
-        streams=len(streams),
-    )
+            self._irregular = self._irregular or f"the file breaks off ({type(error).__name__})"
+
+    def scan(self, *, head_bytes: int | None = None) -> PacketScan:
+        """Read what is left, or up to `head_bytes` bytes of packets, and put all together; see `scan_packets`."""
+        stream = self.streams[0]
+        read = 0
+        for packet in self:
+            read += packet.size
+            if head_bytes is not None and read >= head_bytes:
+                self._announced = 0
+                break
+        in_order = sorted(self._pts)
+        irregular = self._irregular
+        # Where the header counts the frames, the count is compared below.
+        if not irregular and not self._announced and (how := cut_short(self._path)):
+            irregular = f"the file breaks off: {how}"
+        if not irregular and any(before == after for before, after in pairwise(in_order)):
+            irregular = "frames share time stamps"
+        if not irregular and self._announced and self._announced != len(in_order):
+            irregular = f"the header announces {self._announced} frames, the file holds {len(in_order)}"
+        tick = stream.time_base or Fraction(0)
+        cuts = _cuts(self._pts, self._keys)
+        return PacketScan(
+            timestamps_s=tuple(seconds(value, tick) for value in in_order),
+            pts=tuple(in_order),
+            packet_bytes=tuple(self._sizes),
+            cuts=cuts,
+            closed=len(cuts) == len(self._keys),
+            irregular=irregular,
+            container=self._container.format.name,
+            codec=stream.codec_context.codec.canonical_name,
+            pixel_format=self._pixel_format,
+            streams=len(self.streams),
+        )
 
 
 def time_base_of(stream: "VideoStream") -> str:

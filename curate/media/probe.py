@@ -1,17 +1,23 @@
 """What a file is, from its header and first frame, and which decoder can be trusted with it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.media.decord_trust import distrust
 from curate.media.discover import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from curate.media.packets import open_video, time_base_of, video_streams
+from curate.media.packets import PacketReader, PacketScan, open_video, time_base_of, video_streams
 from curate.types import SourceKind
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+# Frames that are decoded to see what a video is, and that decord's pictures are then held against.
+_HEAD_FRAMES = 2
 
 
 @dataclass(frozen=True)
@@ -41,20 +47,38 @@ class Probe:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What one reading of a file tells; `scan` and `head`, PyAV's first frames, of a video that decord may read."""
+
+    probe: Probe
+    scan: PacketScan | None = None
+    head: "tuple[VideoFrame, ...]" = ()
+
+
 def probe(path: Path) -> Probe:
     """Describe a file. Never raises for what the file holds: `error` then says what is wrong with it."""
+    return _examine(path, None).probe
+
+
+def examine(path: Path, beat: Callable[[], None] = lambda: None) -> Examined:
+    """Describe a file as `probe` does, and all packets of one that decord may read; `beat` is called now and then."""
+    return _examine(path, beat)
+
+
+def _examine(path: Path, beat: Callable[[], None] | None) -> Examined:
     kind = kind_of(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        return Probe(str(path), kind, error=f"cannot be read ({error.strerror or error})")
+        return Examined(Probe(str(path), kind, error=f"cannot be read ({error.strerror or error})"))
     if size == 0:
-        return Probe(str(path), kind, error="empty file (0 bytes)")
+        return Examined(Probe(str(path), kind, error="empty file (0 bytes)"))
     if not head.strip(b"\0"):
-        return Probe(str(path), kind, error="starts with zeros, as an unfinished copy or download does")
-    return _probe_image(path) if kind == "image" else _probe_video(path)
+        return Examined(Probe(str(path), kind, error="starts with zeros, as an unfinished copy or download does"))
+    return Examined(_probe_image(path)) if kind == "image" else _examine_video(path, beat)
 
 
 def kind_of(path: Path) -> SourceKind:
@@ -89,7 +113,8 @@ def _probe_image(path: Path) -> Probe:
     )
 
 
-def _probe_video(path: Path) -> Probe:
+def _examine_video(path: Path, beat: Callable[[], None] | None) -> Examined:
+    """With `beat`, the packets are all read where decord may read the file."""
     import av
 
     found = Probe(str(path), "video")
@@ -98,17 +123,23 @@ def _probe_video(path: Path) -> Probe:
             streams = video_streams(container)
             if not streams:
                 what = "audio only" if container.streams.audio else "no video in it"
-                return replace(found, container=container.format.name, error=f"not a video: {what}")
+                return Examined(replace(found, container=container.format.name, error=f"not a video: {what}"))
             if streams[0].codec_context is None:
-                return replace(found, container=container.format.name, error="not a readable video (no codec is named)")
+                error = "not a readable video (no codec is named)"
+                return Examined(replace(found, container=container.format.name, error=error))
             found = _from_header(found, container, streams[0])
-            found = _from_first_frame(found, container, streams[0])
+            packets = PacketReader(path, container, beat or (lambda: None))
+            head = _first_frames(packets, 1 if beat is None else _HEAD_FRAMES)
+            if not head:
+                return Examined(replace(found, error="no frame of the video could be decoded"))
+            found = _from_frame(found, head[0])
+            reason = distrust(found.container, found.codec, found.pixel_format, width=found.width, streams=len(streams))
+            found = replace(found, backend="pyav" if reason else "decord", backend_reason=reason)
+            if reason or beat is None:
+                return Examined(found)
+            return Examined(found, packets.scan(), head)
     except (av.error.FFmpegError, OSError, ValueError, OverflowError, UnicodeDecodeError) as error:
-        return replace(found, error=f"not a readable video ({_one_line(error)})")
-    if found.error:
-        return found
-    reason = distrust(found.container, found.codec, found.pixel_format, width=found.width, streams=len(streams))
-    return replace(found, backend="pyav" if reason else "decord", backend_reason=reason)
+        return Examined(replace(found, error=f"not a readable video ({_one_line(error)})"))
 
 
 def _from_header(found: Probe, container: "InputContainer", stream: "VideoStream") -> Probe:
@@ -129,14 +160,18 @@ def _from_header(found: Probe, container: "InputContainer", stream: "VideoStream
     )
 
 
-def _from_first_frame(found: Probe, container: "InputContainer", stream: "VideoStream") -> Probe:
-    """Size and rotation as decoded: a header can claim any size, and only frames carry the rotation."""
-    from curate.media.pyav_backend import Tally, clockwise_rotation, decoded_frames
+def _first_frames(packets: PacketReader, count: int) -> "tuple[VideoFrame, ...]":
+    from curate.media.pyav_backend import Tally, decoded_frames
 
+    stream = packets.streams[0]
     stream.codec_context.thread_count = 1
-    frame = next(decoded_frames(container.demux(stream), stream, Tally()), None)
-    if frame is None:
-        return replace(found, error="no frame of the video could be decoded")
+    return tuple(islice(decoded_frames(iter(packets), stream, Tally()), count))
+
+
+def _from_frame(found: Probe, frame: "VideoFrame") -> Probe:
+    """Size and rotation as decoded: a header can claim any size, and only frames carry the rotation."""
+    from curate.media.pyav_backend import clockwise_rotation
+
     rotation = clockwise_rotation(frame)
     width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
     return replace(found, width=width, height=height, rotation=rotation, pixel_format=frame.format.name)

@@ -9,6 +9,7 @@ from curate.media.packets import PacketScan, open_video, packets_from, video_str
 
 if TYPE_CHECKING:
     import numpy as np
+    from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
 # Frames in a row from each of the first, the middle and the last key frame that is a cut, where PyAV decodes hardly
@@ -26,11 +27,19 @@ _NOISE = 0.75
 class SpotCheck:
     """Takes decord's pictures of the frames that are `wanted`, and holds them against PyAV's.
 
-    `scan` describes frames of the video from index `first` on.
+    `scan` describes frames of the video from index `first` on. `head` are frames that PyAV has decoded already.
     """
 
-    def __init__(self, path: Path, scan: PacketScan, size_wh: tuple[int, int], *, first: int) -> None:
-        self._path, self._scan, self._size_wh, self._first = path, scan, size_wh, first
+    def __init__(
+        self,
+        path: Path,
+        scan: PacketScan,
+        size_wh: tuple[int, int],
+        *,
+        first: int,
+        head: "tuple[VideoFrame, ...]" = (),
+    ) -> None:
+        self._path, self._scan, self._size_wh, self._first, self._head = path, scan, size_wh, first, head
         cuts = sorted({scan.cuts[i] for i in (0, len(scan.cuts) // 2, -1)}) if scan.cuts else []
         self._rows = [range(first + cut, first + min(cut + _IN_A_ROW, len(scan.pts))) for cut in cuts]
         self.wanted = frozenset(index for row in self._rows for index in row)
@@ -62,6 +71,8 @@ class SpotCheck:
 
         pictures = Pictures(self._size_wh, threads=1)
         wanted = [self._scan.pts[index - self._first] for index in row]
+        if [frame.pts for frame in self._head] == wanted:
+            return [pictures(frame) for frame in self._head]
         found = {}
         try:
             with open_video(self._path) as container:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from curate.errors import CurateError
 from curate.media.discover import discover
-from curate.media.extract import Extracted, ExtractJob, extract
+from curate.media.extract import Decoders, Extracted, ExtractJob, extract
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.types import BackendChoice, Frame, Sampling, Skipped, Source
@@ -42,17 +42,20 @@ def index(
 
     Raises UsageError for a path that does not exist and CurateError where not one frame could be read.
     """
-    pool = Pool.load(workspace)
     files = discover(paths)
-    known = pool.by_path()
-    jobs = []
-    for path in files:
-        source = known.get(str(path))
-        if source is None or _changed(source, path) or not _was_sampled(source, sampling):
-            unchanged = source if source is not None and not _changed(source, path) else None
-            jobs.append(ExtractJob(path=path, sampling=sampling, frame_indices=frozenset(), known=unchanged))
-    before = pool.frames.num_rows
-    extract_into(workspace, pool, jobs, workers=workers, backend=backend, progress=progress)
+    with Decoders(workers=workers) as children:
+        # They import their libraries while this process reads the pool.
+        children.start(len(files))
+        pool = Pool.load(workspace)
+        known = pool.by_path()
+        jobs = []
+        for path in files:
+            source = known.get(str(path))
+            if source is None or _changed(source, path) or not _was_sampled(source, sampling):
+                unchanged = source if source is not None and not _changed(source, path) else None
+                jobs.append(ExtractJob(path=path, sampling=sampling, frame_indices=frozenset(), known=unchanged))
+        before = pool.frames.num_rows
+        extract_into(workspace, pool, jobs, children, backend=backend, progress=progress)
     if pool.frames.num_rows == 0:
         reasons = [f"{source.path}: {source.error}" for source in pool.sources.values() if source.error]
         raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
@@ -73,8 +76,8 @@ def extract_into(
     workspace: Workspace,
     pool: Pool,
     jobs: Sequence[ExtractJob],
+    children: Decoders,
     *,
-    workers: int | None = None,
     backend: BackendChoice = "auto",
     progress: Progress = SILENT,
 ) -> None:
@@ -88,8 +91,8 @@ def extract_into(
         jobs,
         frames_dir=workspace.frames,
         imgsz=workspace.imgsz,
-        workers=workers,
         backend=backend,
+        children=children,
         on_frames=progress.advance,
     ):
         unsaved.append(extracted)
@@ -113,7 +116,7 @@ def extract_frames(
         )
         for source, indices in wanted.items()
     ]
-    extract_into(workspace, pool, jobs, progress=progress)
+    extract_into(workspace, pool, jobs, Decoders(), progress=progress)
     there = set(zip(pool.frames["source"].to_pylist(), pool.frames["frame_index"].to_pylist(), strict=True))
     return [f"{source} frame {i}" for source, indices in wanted.items() for i in indices if (source, i) not in there]
 

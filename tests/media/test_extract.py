@@ -10,7 +10,7 @@ from PIL import Image
 from videos import read_number, write_audio_only, write_numbered_video, write_trimmed_video
 
 from curate.errors import CurateError
-from curate.media.extract import Extracted, ExtractJob, extract
+from curate.media.extract import Decoders, Extracted, ExtractJob, extract
 from curate.media.files import sha256_of
 from curate.media.reread import write_full_size
 from curate.types import Sampling, cache_path, source_key
@@ -116,7 +116,7 @@ def test_bad_files_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     write_audio_only(tmp_path / "sound.mp4")
     truncated_video(tmp_path / "truncated.mp4")
     paths = [path for path in tmp_path.iterdir() if path.suffix in (".mp4", ".jpg")] + [tmp_path / "gone.mp4"]
-    done = run([ExtractJob(path, ALL) for path in paths], tmp_path / "frames", workers=2)
+    done = run([ExtractJob(path, ALL) for path in paths], tmp_path / "frames", children=Decoders(workers=2))
     assert done["good.mp4"].reason == ""
     for name, reason in {
         "text.mp4": "not a readable video",
@@ -155,7 +155,7 @@ def test_copies_of_a_file_can_be_read_at_once(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.mp4").write_bytes(path.read_bytes())
     jobs = [ExtractJob(copy, ALL) for copy in tmp_path.rglob("a.mp4")]
-    done = list(extract(jobs, frames_dir=tmp_path / "frames", imgsz=640, workers=4))
+    done = list(extract(jobs, frames_dir=tmp_path / "frames", imgsz=640, children=Decoders(workers=4)))
     assert len({result.source.path for result in done}) == 4
     assert {(result.source.source, result.reason, len(result.frames)) for result in done} == {
         (done[0].source.source, "", 200)

@@ -16,7 +16,7 @@ from videos import write_numbered_video
 
 from curate.errors import CurateError
 from curate.media.children import Children, Event
-from curate.media.extract import Extracted, ExtractJob, extract
+from curate.media.extract import Decoders, Extracted, ExtractJob, extract
 from curate.types import Sampling
 
 ALL = Sampling(stride=1)
@@ -32,7 +32,9 @@ def run_and_send(jobs: list[ExtractJob], frames_dir: Path, signals: list[int]) -
                 child.send_signal(signals[len(seen)])
                 seen.add(child.pid)
 
-    done = extract(jobs, frames_dir=frames_dir, imgsz=640, workers=1, stall_timeout_s=2, on_frames=strike)
+    done = extract(
+        jobs, frames_dir=frames_dir, imgsz=640, children=Decoders(workers=1, stall_timeout_s=2), on_frames=strike
+    )
     return list(done)
 
 
@@ -129,7 +131,12 @@ def test_a_slow_reader_is_not_a_stalled_decoder() -> None:
 
 
 def test_leaving_early_leaves_no_process(clips: list[Path], tmp_path: Path) -> None:
-    results = extract([ExtractJob(path, ALL) for path in [*clips, *clips]], frames_dir=tmp_path, imgsz=640, workers=2)
+    results = extract(
+        [ExtractJob(path, ALL) for path in [*clips, *clips]],
+        frames_dir=tmp_path,
+        imgsz=640,
+        children=Decoders(workers=2),
+    )
     next(results)
     assert decoders() != []
     results.close()

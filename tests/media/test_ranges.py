@@ -12,7 +12,7 @@ from videos import read_number, write_numbered_video
 
 from curate.media.children import Children
 from curate.media.decode import DecodeError
-from curate.media.extract import Extracted, ExtractJob, extract
+from curate.media.extract import Decoders, Extracted, ExtractJob, extract
 from curate.media.extract_range import RANGE_FRAMES, plan_ranges
 from curate.media.packets import scan_packets
 from curate.media.sampling import FramePicker
@@ -66,7 +66,7 @@ def test_ranges_give_the_frames_of_the_whole_video(tmp_path: Path, name: str, ba
             write_numbered_video(path, frames=3200, codec="libvpx-vp9", options=options)
         case _:
             write_numbered_video(path, frames=3200, options={"g": "50", "bf": "3", "preset": "ultrafast"})
-    done = read(path, tmp_path / "frames", workers=2, backend=backend)
+    done = read(path, tmp_path / "frames", children=Decoders(workers=2), backend=backend)
     source = done.source
     # Where every key frame has frames before it that need the group before, there is nothing to cut at.
     expected_backend = "pyav" if backend == "pyav" or name == "open.mkv" else "decord"
@@ -96,12 +96,12 @@ def test_a_killed_run_goes_on_behind_the_ranges_that_are_read(long: Path, tmp_pa
             raise KilledError
 
     with pytest.raises(KilledError):
-        read(long, tmp_path, workers=1, on_frames=kill_late)
+        read(long, tmp_path, children=Decoders(workers=1), on_frames=kill_late)
     records = list(tmp_path.rglob(".range-*.json"))
     assert 1 <= len(records) < 3
     before = inodes(tmp_path)
     ends = [int(record.name.split("-")[2]) for record in records]
-    done = read(long, tmp_path, workers=1)
+    done = read(long, tmp_path, children=Decoders(workers=1))
     after = inodes(tmp_path)
     assert numbers(done, tmp_path) == [frame.frame_index for frame in done.frames] == list(range(0, FRAMES, 21))
     kept = {path for path, inode in before.items() if after[path] == inode}
@@ -128,7 +128,7 @@ def test_a_range_that_is_lost_costs_a_second_try_with_pyav(long: Path, tmp_path:
             decoders()[0].kill()
         counts.append(count)
 
-    done = read(long, tmp_path, workers=2, on_frames=strike)
+    done = read(long, tmp_path, children=Decoders(workers=2), on_frames=strike)
     assert (done.reason, done.source.backend) == ("", "pyav")
     assert "killed by signal 9" in done.source.backend_reason
     assert sum(counts) == len(done.frames) == len(range(0, FRAMES, 21))
@@ -143,12 +143,16 @@ def test_a_damaged_long_video_is_read_as_a_whole(long: Path, tmp_path: Path) -> 
     at = sum(scan.packet_bytes) * 3 // 4
     data[at : at + 300] = bytes(300)
     path.write_bytes(data)
-    done = read(path, tmp_path / "frames", workers=2)
+    done = read(path, tmp_path / "frames", children=Decoders(workers=2))
     seen = dict(zip([frame.frame_index for frame in done.frames], numbers(done, tmp_path / "frames"), strict=True))
     first_half = range(0, FRAMES // 2, 21)
     assert {index: seen[index] for index in first_half} == {index: index for index in first_half}
     (whole,) = extract(
-        [ExtractJob(path, EVERY)], frames_dir=tmp_path / "whole", imgsz=288, workers=1, backend=done.source.backend
+        [ExtractJob(path, EVERY)],
+        frames_dir=tmp_path / "whole",
+        imgsz=288,
+        children=Decoders(workers=1),
+        backend=done.source.backend,
     )
     assert [frame.frame_index for frame in whole.frames] == [frame.frame_index for frame in done.frames]
     assert whole.reason == done.reason
