@@ -206,7 +206,9 @@ def _nothing_left(skipped: Mapping[str, Skipped], candidates: Candidates, choice
 
 def _selected(candidates: Candidates, choice: Choice, acquisition: str, cold: bool) -> list[SelectedFrame]:
     """The picks as rows of selection.csv."""
-    chosen = [pick.index for pick in choice.picks]
+    import numpy as np
+
+    chosen = np.array([pick.index for pick in choice.picks], dtype=np.int64)
     rows = candidates.frames.take(chosen).select(["frame_id", "source", "frame_index", "timestamp_s"]).to_pylist()
     uncertainties = [None] * len(chosen) if cold else candidates.score("uncertainty")[chosen].tolist()
     sentences = reasons(acquisition, choice.picks, choice.utilities, cold=cold)

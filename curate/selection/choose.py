@@ -94,6 +94,8 @@ def _unmet(rules: Rules, options: SelectOptions, known: Known) -> tuple[str, ...
     unmet = []
     if known.wanted is not None and len(rules.picked) < known.wanted:
         unmet.append(f"{len(rules.picked):,} of {known.wanted:,} frames: {_in_the_way(rules, options)}")
+    elif not rules.picked:
+        unmet.append(f"no frame: {_in_the_way(rules, options)}")
     if options.per_video_min is not None:
         videos = set(rules.sources[rules.is_video].tolist())
         few = sum(int(rules.picked_of[video]) < rules.limits.per_video_min for video in videos)
