@@ -95,6 +95,7 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
                 f"Labels: {labeled.frames:,} frames with {labeled.boxes:,} boxes of {len(labeled.categories)} classes "
                 f"({labeled.added:,} new, {labeled.replaced:,} replaced)"
             )
+        # Before hours of training, not after.
         options.budget.check(Pool.load(workspace).in_state("unlabeled").num_rows)
         detector, trained = _detector(workspace, options, report, progress)
         with report.stage("score"):

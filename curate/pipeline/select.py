@@ -242,10 +242,11 @@ def _details(
         return found
     columns = ["boxes_xyxy", "labels", "scores", "box_uncertainties"]
     rows = scores.rows(ids, ["frame_id", *SCALAR_COLUMNS, *columns])
+    categories = scores.info.categories
     for row in rows.to_pylist():
         boxes = sorted(zip(*(row.pop(name) for name in columns), strict=True), key=lambda box: -box[3])
         shown = [
-            {"box_xyxy": box, "category": scores.info.categories[label], "score": score, "uncertainty": uncertainty}
+            {"box_xyxy": box, "category": categories[label], "score": score, "uncertainty": uncertainty}
             for box, label, score, uncertainty in boxes[:SHOWN_BOXES]
         ]
         frame_id = row.pop("frame_id")

@@ -101,9 +101,12 @@ class ScoreRun:
         import pyarrow.compute as pc
 
         wanted = pa.array(frame_ids, pa.string())
-        return pa.concat_tables(
-            part.filter(pc.is_in(part["frame_id"], value_set=wanted)) for part in self.parts(columns)
-        )
+        chosen = pc.is_in(self.read(["frame_id"])["frame_id"], value_set=wanted).combine_chunks()
+        rows, start = [], 0
+        for part in self.parts(columns):
+            rows.append(part.filter(chosen.slice(start, part.num_rows)))
+            start += part.num_rows
+        return pa.concat_tables(rows)
 
     def parts(self, columns: list[str]) -> Iterator["pa.Table"]:
         """The columns of each part that is done, in shard order; CurateError where one lacks a column."""

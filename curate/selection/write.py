@@ -59,13 +59,13 @@ def write_selection(
     writer.writeheader()
     lines = []
     for frame in selection:
-        row = {name: _number(value) for name, value in asdict(frame).items()}
+        row = {name: _number(value) for name, value in vars(frame).items()}
         # A time stamp is half of a frame's identity: six digits would be 0.1 s after three hours.
         row["timestamp_s"] = round(frame.timestamp_s, 6)
         writer.writerow(row)
         source = sources[frame.source]
         provenance = {"path": source.path, "sha256": source.sha256, "time_base": source.time_base}
-        lines.append(json.dumps(row | provenance | _number(details[frame.frame_id])))
+        lines.append(json.dumps(row | provenance | _number(dict(details[frame.frame_id]))))
     atomic_replace(folder / "selection.jsonl", "".join(line + "\n" for line in lines).encode())
     atomic_replace(folder / "run.json", (json.dumps(asdict(info), indent=2) + "\n").encode())
     atomic_replace(folder / "selection.csv", text.getvalue().encode())
@@ -109,9 +109,9 @@ def read_selection(folder: Path) -> list[SelectedFrame]:
 
 def _number(value: Any) -> Any:
     """Six significant digits are more than any ranking is worth, and keep the files readable."""
-    if isinstance(value, Mapping):
+    if isinstance(value, float):
+        # NaN is not JSON.
+        return float(f"{value:.6g}") if isfinite(value) else None
+    if isinstance(value, dict):
         return {key: _number(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_number(one) for one in value]
-    # NaN is not JSON.
-    return (float(f"{value:.6g}") if isfinite(value) else None) if isinstance(value, float) else value
+    return [_number(one) for one in value] if isinstance(value, list) else value
