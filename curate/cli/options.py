@@ -12,7 +12,7 @@ import typer
 from curate.errors import UsageError
 from curate.selection.cost import LabelingTime
 from curate.selection.gap import parse_gap
-from curate.selection.options import DEFAULT_BALANCE, DUPLICATES_CHOICES, Duplicates, SelectOptions
+from curate.selection.options import DUPLICATES_CHOICES, Duplicates, SelectOptions
 from curate.selection.quota import parse_quota
 from curate.selection.registry import ACQUISITIONS, COLD_ACQUISITION, DEFAULT_ACQUISITION
 from curate.types import Sampling
@@ -44,13 +44,7 @@ ExcludeOption = Annotated[
     typer.Option(help="Frames not to pick: a CSV with frame_id, or a list of frame ids or exported names. Repeatable."),
 ]
 BalanceOption = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=1,
-        help="How much rare predicted classes are favoured: 0 not at all, 1 all classes alike.",
-        show_default=f"{DEFAULT_BALANCE} with {DEFAULT_ACQUISITION}, else 0",
-    ),
+    float, typer.Option(help="How much rare predicted classes are favoured: 0 not at all, 1 all classes alike.")
 ]
 DuplicatesOption = Annotated[
     str, typer.Option(help=f"Near-duplicates of picked or labelled frames: {' or '.join(DUPLICATES_CHOICES)}.")
@@ -127,7 +121,7 @@ def select_options(
     per_video_min: str | None,
     per_video_max: str | None,
     exclude: Sequence[Path] | None,
-    balance: float | None,
+    balance: float,
     duplicates: str,
     seconds_per_image: float,
     seconds_per_box: float,

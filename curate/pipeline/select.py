@@ -70,7 +70,7 @@ def select(
     acquisition = _acquisition(options, cold)
     pool = Pool.load(workspace)
     unlabeled, labeled = pool.in_state("unlabeled"), pool.in_state("labeled")
-    balance = 0.0 if cold else options.balance_with(acquisition)
+    balance = 0.0 if cold else options.balance
     wanted = budget.frames(unlabeled.num_rows)
     candidates = _candidates(workspace, scores, unlabeled, labeled, acquisition, balanced=balance > 0)
     if len(candidates) < unlabeled.num_rows:

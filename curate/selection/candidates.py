@@ -15,8 +15,8 @@ class Candidates:
     """Unlabelled frames in frame_id order.
 
     `frames` has the columns of pool.parquet, duplicate_group (-1 for none), and cost_s where the budget is a time;
-    `scores` has those of a score run. `labeled` are the score rows of labelled frames, which coverage keeps away from;
-    None where the run has none.
+    `scores` has those of a score run. `labeled` are frame_id, source and features of labelled frames, which
+    coverage keeps away from; None where the run has no features.
     """
 
     frames: "pa.Table"
@@ -82,8 +82,10 @@ def join(frames: "pa.Table", scores: "pa.Table", labeled: "pa.Table | None" = No
     found = pc.is_valid(position)
     known = None
     if labeled is not None and "embedding" in scores.column_names:
-        place = pc.index_in(labeled.sort_by("frame_id")["frame_id"], value_set=ids)
+        labeled = labeled.sort_by("frame_id")
+        place = pc.index_in(labeled["frame_id"], value_set=ids)
         known = scores.select(["frame_id", "embedding"]).take(place.drop_null())
+        known = known.append_column("source", labeled["source"].filter(pc.is_valid(place)))
     return Candidates(frames.filter(found), scores.take(position.filter(found)), known)
 
 

@@ -59,13 +59,12 @@ def choose(candidates: Candidates, acquisition: str, budget: Budget, options: Se
     if budget.seconds is not None:
         costs, total = np.asarray(frames["cost_s"].to_numpy(), dtype=np.float64), budget.seconds
     expected = total if costs is None else total / max(float(costs.mean()) if len(costs) else 1.0, 1e-9)
-    balance = options.balance_with(acquisition)
     classes, caps, wanted = None, None, None
-    if balance > 0 and len(candidates) and len(known.labeled_classes):
+    if options.balance > 0 and len(candidates) and len(known.labeled_classes):
         labeled = np.asarray(known.labeled_classes, dtype=np.int64)
         classes = rarest_class(candidates.class_probabilities(), labeled)
         shares = balanced_shares(labeled, np.bincount(classes, minlength=len(labeled)), int(expected))
-        caps = class_caps(shares, int(expected), balance)
+        caps = class_caps(shares, int(expected), options.balance)
         wanted = (shares * len(shares) / max(1, shares.sum()))[classes]
     limits = Limits(
         budget=total,

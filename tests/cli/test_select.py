@@ -38,7 +38,7 @@ def test_default_with_quotas_gap_in_frames_and_exclude(workspace: Path) -> None:
     earlier = {row["frame_id"] for row in rows(workspace)}
     assert len(earlier) == 30
     assert info(workspace)["acquisition"] == "diverse"
-    assert info(workspace)["balance"] == 0.5
+    assert info(workspace)["balance"] == 0
 
     options = ("--min-gap", "9f", "--per-video-min", 2, "--per-video-max", "20%", "--exclude", before)
     done = curate("select", "-b", 24, *options, *QUIET, "-w", workspace)
@@ -62,7 +62,7 @@ def test_default_with_quotas_gap_in_frames_and_exclude(workspace: Path) -> None:
 
 
 def test_every_pick_is_explained(workspace: Path) -> None:
-    curate("select", "-b", 12, "--min-gap", "2s", *QUIET, "-w", workspace)
+    curate("select", "-b", 12, "--min-gap", "2s", "--balance", 0.5, *QUIET, "-w", workspace)
     found = lines(workspace)
     scores = {}
     for part in sorted((workspace / "scores" / "run-1").glob("part-*")):
@@ -165,6 +165,7 @@ def test_cold_start_knows_time_and_baselines_but_no_scores(tmp_path: Path) -> No
 def test_wrong_options_and_old_scores_are_one_clear_line(workspace: Path, tmp_path: Path) -> None:
     for options, text in (
         (("--min-gap", "soon", "--budget", 3), "--min-gap 'soon'"),
+        (("--balance", 1.5), "--balance 1.5"),
         (("--per-video-min", 5, "--per-video-max", 2), "--per-video-min 5: more than --per-video-max 2"),
         (("--exclude", tmp_path / "no.csv"), "no.csv"),
     ):

@@ -33,7 +33,8 @@ def with_features(frames: pa.Table, features: np.ndarray, labeled: np.ndarray | 
 
     known = None
     if labeled is not None:
-        known = pa.table({"frame_id": [f"l{n}" for n in range(len(labeled))], "embedding": column(labeled)})
+        names = [f"l{n}" for n in range(len(labeled))]
+        known = pa.table({"frame_id": names, "embedding": column(labeled), "source": names})
     return Candidates(candidates.frames, pa.table({"frame_id": ids, "embedding": column(features)}), known)
 
 
@@ -47,7 +48,7 @@ def indices(choice: Choice) -> list[int]:
 
 def test_no_candidates() -> None:
     candidates = make_candidates(make_frames([]))
-    for rule in (best_first, evenly, Coverage(), Coverage(by_source=True)):
+    for rule in (best_first, evenly, Coverage(), Coverage(within_sources=True)):
         rules = Rules(candidates, Limits(budget=3))
         assert rule(candidates, np.zeros(0), rules, np.random.default_rng(0)) == []
 
@@ -139,6 +140,19 @@ def test_diverse_prefers_the_uncertain_and_the_unlike() -> None:
         assert per_cluster.min() >= 2
         assert per_cluster.argmax() == uncertain
         assert uncertainty[indices(choice)].mean() > uncertainty.mean()
+
+
+def test_diverse_covers_every_video_that_is_due_a_pick() -> None:
+    # Two videos look alike, so that clusters of the features alone would take them for one.
+    rng = np.random.default_rng(0)
+    features = np.eye(2, 16)[[0] * 80 + [1] * 40] + rng.normal(0, 0.01, (120, 16))
+    candidates = with_features(make_frames([40, 40, 40]), features, features[:3])
+    uncertainty = rng.random(120) + (np.arange(120) < 40)
+    scores = candidates.scores.append_column("uncertainty", pa.array(uncertainty))
+    picked = [i // 40 for i in indices(pick(Candidates(candidates.frames, scores, candidates.labeled), "diverse", 6))]
+    counts = np.bincount(picked, minlength=3)
+    assert counts.min() >= 1
+    assert counts.argmax() == 0
 
 
 def test_uncertainty_counts_by_rank_alone() -> None:

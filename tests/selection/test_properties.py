@@ -33,7 +33,7 @@ problems = st.fixed_dictionaries(
         "gap": gaps,
         "per_video_min": quotas,
         "per_video_max": quotas,
-        "balance": st.sampled_from([None, 0.0, 0.4, 1.0]),
+        "balance": st.sampled_from([0.0, 0.4, 1.0]),
         "duplicates": st.sampled_from(["drop", "keep"]),
         "grouped": st.floats(0, 0.6),
         "excluded": st.floats(0, 0.5),
@@ -148,5 +148,5 @@ def test_the_seed_alone_decides(name: str) -> None:
         return [pick.index for pick in choose(candidates, name, Budget(count=10), options, known).picks]
 
     assert picks(1) == picks(1)
-    if name != "k-center" and name != "core-set":
+    if name not in ("k-center", "core-set", "diverse"):  # no two of its values are equal
         assert picks(1) != picks(2)

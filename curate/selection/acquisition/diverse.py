@@ -1,10 +1,11 @@
 """Diverse: uncertain frames that are unlike each other and unlike what is labelled. The default of a detector's run.
 
-Three published parts. Clusters of the features share the budget in proportion to the uncertainty in them (as weighted
-clustering does in CLUE, Prabhu et al., ICCV 2021), so all of the pool is covered, and more densely where the detector
-is unsure. In a cluster each pick has the largest uncertainty * distance to the nearest labelled frame or earlier pick:
-both are asked for at once, as by BADGE (Ash et al., ICLR 2020), with the greedy choice of Core-set (Sener & Savarese,
-ICLR 2018). Uncertainty is its rank among the candidates, so neither its scale nor outliers count.
+Three published parts. Clusters share the budget in proportion to the uncertainty in them (as weighted clustering does
+in CLUE, Prabhu et al., ICCV 2021), so all of the pool is covered, and more densely where the detector is unsure. They
+are clusters of the features within each video: as even over the videos as `uniform`. In a cluster each pick has the
+largest uncertainty * distance to the nearest labelled frame or earlier pick: both are asked for at once, as by BADGE
+(Ash et al., ICLR 2020), with the greedy choice of Core-set (Sener & Savarese, ICLR 2018). Uncertainty is its rank among
+the candidates, so neither its scale nor outliers count.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ TOP_SHARE = 1.0
 """Only this share of the candidates, the most uncertain, is looked at (PPAL, Yang et al., CVPR 2024, does so)."""
 
 COLUMNS = (UNCERTAINTY, "embedding")
-PICKING = Coverage(picks_per_cluster=2)
+PICKING = Coverage(picks_per_cluster=4, within_sources=True)
 
 
 def utilities(candidates: Candidates, *, rng: "np.random.Generator") -> "npt.NDArray[np.float64]":

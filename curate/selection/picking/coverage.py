@@ -30,12 +30,12 @@ class Coverage:
     """k-center greedy with these choices.
 
     picks_per_cluster: the number of clusters is the budget divided by this; None for one cluster, or as many as keep
-    the number of compared pairs at EXACT_PAIRS. by_source: the clusters are the videos and images, not those of the
-    features. against_labeled: keep away from labelled frames too.
+    the number of compared pairs at EXACT_PAIRS. within_sources: a video that is due a pick by its number of frames has
+    clusters of its own; the others, and images, share theirs. against_labeled: keep away from labelled frames too.
     """
 
     picks_per_cluster: float | None = None
-    by_source: bool = False
+    within_sources: bool = False
     against_labeled: bool = True
 
     def __call__(
@@ -51,38 +51,64 @@ class Coverage:
         if len(candidates) == 0:
             return []
         features = whole(candidates.embeddings())
-        labeled = whole(candidates.labeled_embeddings()) if self.against_labeled else features[:0]
-        codes, centres = self._clusters(candidates, features, rules.expected, len(labeled), rng)
+        known = whole(candidates.labeled_embeddings()) if self.against_labeled else features[:0]
+        codes, known_codes, count = self._partition(candidates, features, known, rules.expected, rng)
         order = rng.permutation(len(features))
         order = order[np.argsort(codes[order], kind="stable")]
-        starts = np.searchsorted(codes[order], np.arange(len(centres) + 1))
+        starts = np.searchsorted(codes[order], np.arange(count + 1))
         weights = np.nan_to_num(utilities, nan=0.0)
         clusters = [
-            _Cluster(number, features, weights, order[starts[number] : starts[number + 1]])
-            for number in range(len(centres))
+            _Cluster(number, features, weights, order[starts[number] : starts[number + 1]]) for number in range(count)
         ]
-        nearest_centre = assign(labeled, centres) if len(labeled) else np.zeros(0, dtype=np.int64)
-        for number in np.unique(nearest_centre).tolist():
-            clusters[number].keep_away(labeled[nearest_centre == number])
+        for number in np.unique(known_codes[known_codes >= 0]).tolist():
+            clusters[number].keep_away(known[known_codes == number])
         picks: list[Pick] = []
         for _ in rules.phases():
             while not rules.full and _round(clusters, codes, weights, rules, picks):
                 pass
         return sorted(picks, key=lambda pick: -pick.utility)
 
-    def _clusters(
-        self, candidates: Candidates, features: "Matrix", budget: int, labeled: int, rng: "np.random.Generator"
-    ) -> "tuple[Codes, Matrix]":
-        """The cluster of each candidate, and the centres."""
+    def _partition(
+        self, candidates: Candidates, features: "Matrix", known: "Matrix", budget: int, rng: "np.random.Generator"
+    ) -> "tuple[Codes, Codes, int]":
+        """The cluster of each candidate and of each labelled frame, and how many clusters there are.
+
+        A labelled frame that is like no cluster's part of the pool has none, -1.
+        """
         import numpy as np
 
-        if self.by_source:
-            codes = candidates.source_codes()
-            starts = np.unique(codes, return_index=True)[1]
-            return codes, whole(np.add.reduceat(features, starts, axis=0, dtype=np.float64))
-        if self.picks_per_cluster is not None:
-            return cluster(features, round(budget / self.picks_per_cluster), rng)
-        return cluster(features, -(-len(features) * (budget + labeled) // EXACT_PAIRS), rng)
+        parts, known_parts = np.zeros(len(features), dtype=np.int64), np.zeros(len(known), dtype=np.int64)
+        if self.within_sources:
+            parts, known_parts = _own_parts(candidates, budget, len(known))
+        codes = np.empty(len(features), dtype=np.int64)
+        known_codes = np.full(len(known), -1, dtype=np.int64)
+        order = np.argsort(parts, kind="stable")
+        found = 0
+        for members in np.split(order, np.flatnonzero(np.diff(parts[order])) + 1):
+            if self.picks_per_cluster is not None:
+                wanted = round(budget * len(members) / len(features) / self.picks_per_cluster)
+            else:
+                wanted = -(-len(members) * (budget + len(known)) // EXACT_PAIRS)
+            own, centres = cluster(features[members], wanted, rng)
+            codes[members] = found + own
+            here = known_parts == parts[members[0]]
+            known_codes[here] = found + assign(known[here], centres)
+            found += len(centres)
+        return codes, known_codes, found
+
+
+def _own_parts(candidates: Candidates, budget: int, known: int) -> "tuple[Codes, Codes]":
+    """The part of the pool of each candidate and labelled frame: its source, or -1 where that is due no pick."""
+    import numpy as np
+
+    names, sources = np.unique(candidates.frames["source"].to_numpy(), return_inverse=True)
+    own = budget * np.bincount(sources) >= len(candidates)
+    parts = np.where(own[sources], sources, -1)
+    if candidates.labeled is None or known == 0:
+        return parts, np.zeros(0, dtype=np.int64)
+    labeled = candidates.labeled["source"].to_numpy()
+    place = np.minimum(np.searchsorted(names, labeled), len(names) - 1)
+    return parts, np.where((names[place] == labeled) & own[place], place, -1)
 
 
 class _Cluster:
