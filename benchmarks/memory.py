@@ -120,6 +120,8 @@ def run_stage(stage: str, folder: Path) -> None:
     from curate.pipeline.score import score
     from curate.pipeline.select import select
     from curate.selection.budget import Budget
+    from curate.selection.gap import Gap
+    from curate.selection.options import SelectOptions
     from curate.types import Sampling
     from curate.workspace import Workspace
 
@@ -130,7 +132,7 @@ def run_stage(stage: str, folder: Path) -> None:
     elif stage in ("cold start", "scoring"):
         score(workspace, detector=None if stage == "cold start" else str(folder / "detector"))
     elif stage == "selection":
-        select(workspace, Budget(percent=5), min_gap_s=0.2)
+        select(workspace, Budget(percent=5), SelectOptions(gap=Gap(0.2)))
     else:
         browse(workspace)
     print(json.dumps(time.perf_counter() - started))

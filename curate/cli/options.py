@@ -2,13 +2,19 @@
 
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from curate.errors import UsageError
-from curate.selection.registry import ACQUISITIONS, DEFAULT_ACQUISITION
+from curate.selection.cost import LabelingTime
+from curate.selection.gap import parse_gap
+from curate.selection.options import DUPLICATES_CHOICES, Duplicates, SelectOptions
+from curate.selection.quota import parse_quota
+from curate.selection.registry import ACQUISITIONS, COLD_ACQUISITION, DEFAULT_ACQUISITION
 from curate.types import Sampling
 from curate.workspace import DEFAULT_WORKSPACE
 from detectors.config import PRESETS, TrainConfig
@@ -19,18 +25,48 @@ TRAIN = TrainConfig()
 _SECONDS = {"ms": 1e-3, "s": 1, None: 1, "m": 60, "min": 60, "h": 3600}
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="The project's folder.")]
+SELECT = SelectOptions()
 AcquisitionOption = Annotated[
-    str | None, typer.Option(help=f"One of {', '.join(ACQUISITIONS.names())}.", show_default=DEFAULT_ACQUISITION)
+    str | None,
+    typer.Option(
+        help=f"One of {', '.join(ACQUISITIONS.names())}.",
+        show_default=f"{DEFAULT_ACQUISITION}; {COLD_ACQUISITION} without labels",
+    ),
 ]
+PerVideoMinOption = Annotated[
+    str | None, typer.Option(help="Frames that each video gets first (2), or a share of the budget (1%).")
+]
+PerVideoMaxOption = Annotated[
+    str | None, typer.Option(help="Frames that no video exceeds (20), or a share of the budget (10%).")
+]
+ExcludeOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Frames not to pick: a CSV with frame_id, or a list of frame ids or exported names. Repeatable."),
+]
+BalanceOption = Annotated[
+    float, typer.Option(help="How much rare predicted classes are favoured: 0 not at all, 1 all classes alike.")
+]
+DuplicatesOption = Annotated[
+    str, typer.Option(help=f"Near-duplicates of picked or labelled frames: {' or '.join(DUPLICATES_CHOICES)}.")
+]
+SecondsPerImageOption = Annotated[float, typer.Option(help="Labelling time of a frame, for a budget such as 2h.")]
+SecondsPerBoxOption = Annotated[float, typer.Option(help="Labelling time of a predicted box, for a budget such as 2h.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides ties, splits and training; same seed, same selection.")]
 ImgszOption = Annotated[
     int,
     typer.Option(min=32, max=8192, help="Long side of cached frames in pixels (never enlarged); fixed per project."),
 ]
 BudgetOption = Annotated[
-    str, typer.Option("--budget", "-b", help="Share of the unlabelled candidates (5%) or number of frames (500).")
+    str,
+    typer.Option(
+        "--budget",
+        "-b",
+        help="Share of the unlabelled candidates (5%), number of frames (500), or labelling time (2h).",
+    ),
 ]
-MinGapOption = Annotated[str, typer.Option(help="Shortest time between two selected frames of a video.")]
+MinGapOption = Annotated[
+    str, typer.Option(help="Least distance of two selected frames of a video, in time (1s) or frames (30f).")
+]
 LabelsOption = Annotated[
     Path | None, typer.Option("--labels", "-l", help="COCO or CocoVID JSON; merged into the project's labels.")
 ]
@@ -76,6 +112,45 @@ def seconds(option: str, text: str) -> float:
     if match is None:
         raise UsageError(f"{option} {text!r}: give a time such as 0.5s, 200ms or 1m")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def select_options(
+    *,
+    acquisition: str | None,
+    min_gap: str,
+    per_video_min: str | None,
+    per_video_max: str | None,
+    exclude: Sequence[Path] | None,
+    balance: float,
+    duplicates: str,
+    seconds_per_image: float,
+    seconds_per_box: float,
+    seed: int,
+) -> SelectOptions:
+    """How to select, from the options that `curate score` and `curate select` share; UsageError for what is wrong."""
+    options = SelectOptions(
+        acquisition=acquisition,
+        gap=parse_gap(min_gap),
+        per_video_min=parse_quota("--per-video-min", per_video_min, least=0) if per_video_min is not None else None,
+        per_video_max=parse_quota("--per-video-max", per_video_max, least=1) if per_video_max is not None else None,
+        exclude=tuple(exclude or ()),
+        balance=balance,
+        duplicates=cast(Duplicates, duplicates),
+        time=LabelingTime(seconds_per_image, seconds_per_box),
+        seed=seed,
+    )
+    options.check()
+    return options
+
+
+def plain(options: SelectOptions) -> dict[str, Any]:
+    """The options as they stand in report.json; those that were not given are left out."""
+    values = {name: value for name, value in vars(options).items() if value not in (None, ())}
+    times = asdict(values.pop("time"))
+    written = {"gap": str(options.gap), "exclude": [str(path) for path in options.exclude]}
+    for name in ("per_video_min", "per_video_max"):
+        written |= {name: str(values[name])} if name in values else {}
+    return values | {name: text for name, text in written.items() if text} | times
 
 
 def sampling(every: str | None, fps: float | None, stride: int | None, all_frames: bool) -> Sampling | None:

@@ -26,6 +26,13 @@ def score(
     all_frames: opt.AllFramesOption = False,
     acquisition: opt.AcquisitionOption = None,
     min_gap: opt.MinGapOption = "1s",
+    per_video_min: opt.PerVideoMinOption = None,
+    per_video_max: opt.PerVideoMaxOption = None,
+    balance: opt.BalanceOption = opt.SELECT.balance,
+    duplicates: opt.DuplicatesOption = opt.SELECT.duplicates,
+    exclude: opt.ExcludeOption = None,
+    seconds_per_image: opt.SecondsPerImageOption = opt.SELECT.time.per_image_s,
+    seconds_per_box: opt.SecondsPerBoxOption = opt.SELECT.time.per_box_s,
     preset: opt.PresetOption = None,
     steps: opt.StepsOption = None,
     backbone: opt.BackboneOption = None,
@@ -72,8 +79,18 @@ def score(
             seed, preset=preset, steps=steps, backbone=backbone, weights=weights, batch_size=batch_size, devices=devices
         ),
         holdout=holdout,
-        acquisition=acquisition,
-        min_gap_s=opt.seconds("--min-gap", min_gap),
+        select=opt.select_options(
+            acquisition=acquisition,
+            min_gap=min_gap,
+            per_video_min=per_video_min,
+            per_video_max=per_video_max,
+            exclude=exclude,
+            balance=balance,
+            duplicates=duplicates,
+            seconds_per_image=seconds_per_image,
+            seconds_per_box=seconds_per_box,
+            seed=seed,
+        ),
         seed=seed,
         workers=workers,
         backend=_backend(backend),
@@ -98,10 +115,13 @@ def _backend(name: str) -> BackendChoice:
 
 def _plain(value: object) -> object:
     """An option as it stands in report.json."""
+    from curate.selection.options import SelectOptions
     from detectors.config import TrainConfig
 
     if isinstance(value, TrainConfig):
         return value.to_dict()
+    if isinstance(value, SelectOptions):
+        return opt.plain(value)
     return value if isinstance(value, bool | int | float | str | list) else str(value)
 
 

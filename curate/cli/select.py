@@ -12,18 +12,27 @@ def select(
     acquisition: opt.AcquisitionOption = None,
     run: Annotated[str | None, typer.Option(help="Score run, a folder of scores/.", show_default="the newest")] = None,
     min_gap: opt.MinGapOption = "1s",
+    per_video_min: opt.PerVideoMinOption = None,
+    per_video_max: opt.PerVideoMaxOption = None,
+    balance: opt.BalanceOption = opt.SELECT.balance,
+    duplicates: opt.DuplicatesOption = opt.SELECT.duplicates,
+    exclude: opt.ExcludeOption = None,
+    seconds_per_image: opt.SecondsPerImageOption = opt.SELECT.time.per_image_s,
+    seconds_per_box: opt.SecondsPerBoxOption = opt.SELECT.time.per_box_s,
     seed: opt.SeedOption = 0,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Write the frames at full size.")] = True,
     fiftyone: Annotated[bool, typer.Option("--fiftyone/--no-fiftyone", help="Update the FiftyOne dataset.")] = True,
     workspace: opt.WorkspaceOption = opt.WORKSPACE,
 ) -> None:
-    """Select frames from the scores of an earlier `curate score`, with another budget, gap or acquisition function.
+    """Select frames from the scores of an earlier `curate score`, with other options.
 
     Examples:
 
       curate select --budget 200 --min-gap 2s
 
       curate select --budget 5% --acquisition random --seed 7
+
+      curate select --budget 2h --per-video-max 10% --balance 1 --exclude previous.csv
     """
     from curate.browse.database import BrowseUnavailable
     from curate.cli.console import console_progress, exit_with_skipped
@@ -34,21 +43,23 @@ def select(
     from curate.workspace import Workspace
 
     parsed = parse_budget(budget)
-    gap = opt.seconds("--min-gap", min_gap)
+    options = opt.select_options(
+        acquisition=acquisition,
+        min_gap=min_gap,
+        per_video_min=per_video_min,
+        per_video_max=per_video_max,
+        exclude=exclude,
+        balance=balance,
+        duplicates=duplicates,
+        seconds_per_image=seconds_per_image,
+        seconds_per_box=seconds_per_box,
+        seed=seed,
+    )
     space = Workspace.open(workspace)
-    report = Report("select", {"budget": budget, "acquisition": acquisition, "min_gap_s": gap, "seed": seed})
+    report = Report("select", {"budget": budget} | opt.plain(options))
     with console_progress() as progress, space.lock():
         with report.stage("select"):
-            result = run_selection(
-                space,
-                parsed,
-                run=run,
-                acquisition=acquisition,
-                min_gap_s=gap,
-                seed=seed,
-                images=images,
-                progress=progress,
-            )
+            result = run_selection(space, parsed, options, run=run, images=images, progress=progress)
         report.skipped.extend(result.skipped)
         report.results["select"] = vars(result.info) | {"selected": len(result.selection)}
         share = parsed.of(result.info.unlabeled)

@@ -11,6 +11,8 @@ from curate.pipeline.run import RunOptions, RunResult, run
 from curate.progress import SILENT, Progress
 from curate.report import Report
 from curate.selection.budget import Budget
+from curate.selection.gap import Gap
+from curate.selection.options import SelectOptions
 from curate.types import Sampling
 from curate.workspace import Workspace
 
@@ -55,7 +57,9 @@ def demo(
     with workspace.lock():
         if not labels.exists():
             heading("2. Cold start: a diverse first set to label")
-            first = RunOptions([str(videos)], FIRST_BUDGET, sampling=SAMPLING, min_gap_s=0, fiftyone=False)
+            first = RunOptions(
+                [str(videos)], FIRST_BUDGET, sampling=SAMPLING, select=SelectOptions(gap=Gap(0)), fiftyone=False
+            )
             selection = run(workspace, first, Report("demo", {}), progress=progress).selection.selection
             cut_labels(truth, labels, [(frame.source.rpartition("-")[0], frame.frame_index) for frame in selection])
         heading("3. Its labels come back: train a MIDL detector, score every other frame, select, show in FiftyOne")
@@ -65,7 +69,7 @@ def demo(
             sampling=SAMPLING,
             labels=labels,
             train_config=TrainConfig(steps=steps),
-            min_gap_s=0.5,
+            select=SelectOptions(gap=Gap(0.5)),
             fiftyone=fiftyone,
         )
         ranked = run(workspace, second, Report("demo", {}), progress=progress)

@@ -1,7 +1,7 @@
 """The main job, `curate score`: pool, labels, detector, scores, selection and FiftyOne dataset from one call."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,14 @@ from curate.pipeline.browse import browse
 from curate.pipeline.index import DEFAULT_SAMPLING, IndexResult, index
 from curate.pipeline.label import label
 from curate.pipeline.score import find_detector, score
-from curate.pipeline.select import DEFAULT_MIN_GAP_S, SelectResult, check_acquisition, select
+from curate.pipeline.select import DEFAULT_OPTIONS, SelectResult, select
 from curate.pipeline.train import DEFAULT_HOLDOUT, TrainResult, train, trained_on_current_labels
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.report import Report
 from curate.selection.budget import Budget
+from curate.selection.exclude import read_excluded
+from curate.selection.options import SelectOptions
 from curate.types import BackendChoice, Sampling, Skipped
 from curate.workspace import Workspace
 
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What `curate score` was asked for. `train_config` None: the detector's defaults, or any detector that fits."""
+    """What `curate score` was asked for. `train_config` None: the detector's defaults, or any detector that fits.
+
+    `seed` is that of the training and of the selection.
+    """
 
     paths: Sequence[str]
     budget: Budget
@@ -36,8 +41,7 @@ class RunOptions:
     detector: str | None = None
     train_config: "TrainConfig | None" = None
     holdout: float = DEFAULT_HOLDOUT
-    acquisition: str | None = None
-    min_gap_s: float = DEFAULT_MIN_GAP_S
+    select: SelectOptions = DEFAULT_OPTIONS
     seed: int = 0
     workers: int | None = None
     backend: BackendChoice = "auto"
@@ -59,7 +63,9 @@ class RunResult:
 
 def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: Progress = SILENT) -> RunResult:
     """Do the main job, with each stage's results and time in `report`, which is written whatever happens."""
-    check_acquisition(options.acquisition)
+    # Before hours of work, not after.
+    options.select.check()
+    read_excluded(options.select.exclude)
     try:
         with report.stage("index"):
             indexed = index(
@@ -90,7 +96,7 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
                 f"({labeled.added:,} new, {labeled.replaced:,} replaced)"
             )
         # Before hours of training, not after.
-        options.budget.frames(Pool.load(workspace).in_state("unlabeled").num_rows)
+        options.budget.check(Pool.load(workspace).in_state("unlabeled").num_rows)
         detector, trained = _detector(workspace, options, report, progress)
         with report.stage("score"):
             scored = score(workspace, detector=detector, progress=progress)
@@ -99,10 +105,8 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
             selected = select(
                 workspace,
                 options.budget,
+                replace(options.select, seed=options.seed),
                 run=scored.run,
-                acquisition=options.acquisition,
-                min_gap_s=options.min_gap_s,
-                seed=options.seed,
                 progress=progress,
             )
         report.skipped.extend(selected.skipped)

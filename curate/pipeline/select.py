@@ -1,26 +1,43 @@
 """Select the frames to label from a score run, within a budget."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, UsageError
+from curate.labels.table import load_labels
 from curate.media.reread import write_all_full_size
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.scoring.run import ScoreRun
 from curate.scoring.scorers import SCALAR_COLUMNS
-from curate.selection.budget import Budget
+from curate.selection.budget import Budget, duration
 from curate.selection.candidates import Candidates, join
-from curate.selection.pick import by_coverage, by_utility
-from curate.selection.registry import DEFAULT_ACQUISITION, load_acquisition
+from curate.selection.choose import Choice, Known, choose
+from curate.selection.cost import ASSUMED_BOXES, box_counts
+from curate.selection.exclude import read_excluded
+from curate.selection.explain import Explainer
+from curate.selection.groups import labeled_groups, read_groups
+from curate.selection.options import SelectOptions
+from curate.selection.reasons import reasons
+from curate.selection.registry import (
+    COLD_ACQUISITION,
+    DEFAULT_ACQUISITION,
+    FEATURES,
+    load_acquisition,
+    needs_detector,
+)
 from curate.selection.write import SelectionInfo, write_selection
 from curate.types import SelectedFrame, Skipped, Source, export_stem
 from curate.workspace import Workspace
 
-DEFAULT_MIN_GAP_S = 1.0
-COLD_ACQUISITION = "k-center"
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DEFAULT_OPTIONS = SelectOptions()
+SHOWN_BOXES = 10
 
 
 @dataclass(frozen=True)
@@ -35,41 +52,42 @@ class SelectResult:
 def select(
     workspace: Workspace,
     budget: Budget,
+    options: SelectOptions = DEFAULT_OPTIONS,
     *,
     run: str | None = None,
-    acquisition: str | None = None,
-    min_gap_s: float = DEFAULT_MIN_GAP_S,
-    seed: int = 0,
     images: bool = True,
     progress: Progress = SILENT,
 ) -> SelectResult:
     """Pick frames and write selection.csv, selection.jsonl and, with `images`, the frames at full size.
 
-    `run` is a score run of the workspace (default: the newest). `acquisition` defaults to MIDL's image uncertainty, or
-    to coverage of the feature space (k-center greedy) where the run is a cold start.
+    `run` is a score run of the workspace (default: the newest). Without an acquisition function in `options` it is
+    DEFAULT_ACQUISITION, or COLD_ACQUISITION where the run is a cold start.
     """
-    if min_gap_s < 0:
-        raise UsageError(f"--min-gap {min_gap_s}: give a number of seconds from 0")
-    check_acquisition(acquisition)
+    options.check()
+    excluded = read_excluded(options.exclude)
     scores = ScoreRun(workspace.scores / (run or newest_run(workspace)))
     cold = scores.info.kind != "detector"
-    if cold and acquisition not in (None, "random"):
-        raise UsageError(
-            f"--acquisition {acquisition}: needs scores of a detector, and there are none yet; "
-            "leave it out for a diverse first set, or give random"
-        )
-    acquisition = acquisition or (COLD_ACQUISITION if cold else DEFAULT_ACQUISITION)
+    acquisition = _acquisition(options, cold)
     pool = Pool.load(workspace)
-    unlabeled = pool.in_state("unlabeled")
+    unlabeled, labeled = pool.in_state("unlabeled"), pool.in_state("labeled")
+    balance = 0.0 if cold else options.balance
     wanted = budget.frames(unlabeled.num_rows)
-    columns = ("embedding",) if cold else SCALAR_COLUMNS
-    candidates = join(unlabeled, scores.read(["frame_id", *columns]))
+    candidates = _candidates(workspace, scores, unlabeled, labeled, acquisition, balanced=balance > 0)
     if len(candidates) < unlabeled.num_rows:
         progress.say(f"{unlabeled.num_rows - len(candidates):,} frames have no score yet: run `curate score` for them")
+    if budget.seconds is not None:
+        candidates = _with_costs(candidates, scores, options, cold, progress)
+    known = Known(
+        wanted=wanted,
+        excluded=excluded,
+        labeled_of=labeled_groups(workspace.duplicates, labeled),
+        labeled_classes=_labeled_classes(workspace, scores.info.categories) if balance > 0 else (),
+    )
     skipped: dict[str, Skipped] = {}
     while True:
         readable = candidates.without_sources(skipped)
-        selection = _pick(readable, acquisition, cold=cold, wanted=wanted, min_gap_s=min_gap_s, seed=seed)
+        choice = choose(readable, acquisition, budget, options, known)
+        selection = _selected(readable, choice, acquisition, cold)
         lost = _write_images(workspace, selection, pool.sources, progress) if images else {}
         if not lost:
             break
@@ -77,25 +95,35 @@ def select(
         skipped |= lost
         progress.say(f"{len(lost)} sources cannot be read again; selecting from the others")
     if not selection:
-        raise CurateError(_nothing_left(skipped))
-    if len(selection) < wanted:
-        enough = len(readable) >= wanted
-        why = f"a gap of {min_gap_s:g} s within a video leaves no more; lower --min-gap for more"
-        progress.say(
-            f"Selected {len(selection):,} of {wanted:,}: "
-            + (why if enough else f"only {len(readable):,} frames are scored and can be read")
-        )
-    details = {f.frame_id: {} for f in selection} if cold else _details(readable, columns)
-    info = SelectionInfo(scores.directory.name, acquisition, unlabeled.num_rows, wanted, min_gap_s, seed)
+        raise CurateError(_nothing_left(skipped, readable, choice))
+    for wish in choice.unmet:
+        progress.say(f"Not met: {wish}")
+    found = _count_excluded(candidates, excluded)
+    if excluded:
+        progress.say(f"Excluded: {found:,} candidates, of {len(excluded):,} frames named by --exclude")
+    info = SelectionInfo(
+        run=scores.directory.name,
+        acquisition=acquisition,
+        unlabeled=unlabeled.num_rows,
+        wanted=wanted,
+        min_gap_s=options.gap.seconds,
+        seed=options.seed,
+        min_gap_frames=options.gap.frames,
+        budget=str(budget),
+        balance=balance,
+        per_video_min=str(options.per_video_min) if options.per_video_min else None,
+        per_video_max=str(options.per_video_max) if options.per_video_max else None,
+        duplicates=options.duplicates,
+        excluded=found,
+        labeling_s=round(choice.rules.spent, 1) if budget.seconds is not None else None,
+        unmet=choice.unmet,
+    )
+    if info.labeling_s is not None:
+        progress.say(f"Labelling time: {duration(info.labeling_s)} expected, of {budget}")
+    details = _details(readable, choice, acquisition, known, scores, cold)
     # The images came first: a selection.csv that is there is complete.
     write_selection(workspace.selection, selection, pool.sources, details, info)
     return SelectResult(info, tuple(selection), tuple(sorted(skipped.values(), key=lambda one: one.path)))
-
-
-def check_acquisition(name: str | None) -> None:
-    """UsageError that lists the choices where there is no acquisition function of that name."""
-    if name is not None:
-        load_acquisition(name)
 
 
 def newest_run(workspace: Workspace) -> str:
@@ -106,64 +134,124 @@ def newest_run(workspace: Workspace) -> str:
     return parts[-1].parent.name
 
 
-def _nothing_left(skipped: Mapping[str, Skipped]) -> str:
+def _acquisition(options: SelectOptions, cold: bool) -> str:
+    """The name of the acquisition function that is used; UsageError where a cold start has not what it needs."""
+    name = options.acquisition or (COLD_ACQUISITION if cold else DEFAULT_ACQUISITION)
+    if cold and needs_detector(load_acquisition(name)):
+        raise UsageError(
+            f"--acquisition {name}: needs scores of a detector, and there are none yet; "
+            "leave it out for a diverse first set, or give random or uniform"
+        )
+    return name
+
+
+def _candidates(
+    workspace: Workspace,
+    scores: ScoreRun,
+    unlabeled: "pa.Table",
+    labeled: "pa.Table",
+    acquisition: str,
+    *,
+    balanced: bool,
+) -> Candidates:
+    """The unlabelled frames with their near-duplicate groups and the score columns that this selection reads."""
+    import pyarrow as pa
+
+    columns = dict.fromkeys(("frame_id", *load_acquisition(acquisition).COLUMNS))
+    if scores.info.kind == "detector":
+        columns["uncertainty"] = None
+        if balanced:
+            columns["class_probabilities"] = None
+    groups = pa.array(read_groups(workspace.duplicates, unlabeled["frame_id"]))
+    frames = unlabeled.append_column("duplicate_group", groups)
+    return join(frames, scores.read(list(columns)), labeled if FEATURES in columns else None)
+
+
+def _with_costs(
+    candidates: Candidates, scores: ScoreRun, options: SelectOptions, cold: bool, progress: Progress
+) -> Candidates:
+    """The candidates with what each costs to label, in the column cost_s."""
+    import numpy as np
+    import pyarrow as pa
+
+    if cold:
+        boxes = np.full(len(candidates), ASSUMED_BOXES)
+        progress.say(f"Labelling time: no boxes are predicted yet; {ASSUMED_BOXES} a frame are assumed")
+    else:
+        boxes = box_counts(scores.parts(["frame_id", "scores"]), candidates.frames["frame_id"])
+    costs = options.time.per_image_s + options.time.per_box_s * boxes
+    return candidates.with_column("cost_s", pa.array(costs))
+
+
+def _labeled_classes(workspace: Workspace, categories: Sequence[str]) -> tuple[int, ...]:
+    """How many labelled frames hold each of these classes."""
+    frames = Counter(name for frame in load_labels(workspace).frames for name in set(frame.categories))
+    return tuple(frames[name] for name in categories)
+
+
+def _count_excluded(candidates: Candidates, excluded: set[str]) -> int:
+    return sum(one in excluded for one in candidates.frames["frame_id"].to_pylist()) if excluded else 0
+
+
+def _nothing_left(skipped: Mapping[str, Skipped], candidates: Candidates, choice: Choice) -> str:
+    if len(candidates) and choice.rules.full:
+        return "the budget is less than the labelling time of any frame; give more, or lower --seconds-per-box"
+    if len(candidates):
+        return f"nothing can be selected: {'; '.join(choice.unmet)}"
     if not skipped:
         return "no frame has a score yet; run `curate score PATHS --budget 5%` first"
     first = next(iter(skipped.values()))
     return f"no source of the unlabelled frames can be read again; the first is {first.path}: {first.reason}"
 
 
-def _pick(
-    candidates: Candidates, acquisition: str, *, cold: bool, wanted: int, min_gap_s: float, seed: int
-) -> list[SelectedFrame]:
-    """The frames to label, best first, with their utility and the reason in words."""
+def _selected(candidates: Candidates, choice: Choice, acquisition: str, cold: bool) -> list[SelectedFrame]:
+    """The picks as rows of selection.csv."""
     import numpy as np
 
-    rng = np.random.default_rng(seed)
-    places = candidates.frames["source"].to_pylist(), candidates.frames["timestamp_s"].to_pylist()
-    if acquisition == COLD_ACQUISITION:
-        picks = list(by_coverage(candidates.embeddings(), *places, budget=wanted, min_gap_s=min_gap_s, rng=rng))
-        reasons = [
-            f"cold start: distance {distance:.3f} from the nearest frame picked before"
-            if n
-            else "cold start: the most typical frame"
-            for n, (_, distance) in enumerate(picks)
-        ]
-        return _ranked(candidates, [i for i, _ in picks], [distance for _, distance in picks], None, reasons)
-    utilities = load_acquisition(acquisition).utilities(candidates, rng=rng)
-    picked = by_utility(utilities, *places, budget=wanted, min_gap_s=min_gap_s, rng=rng)
-    if cold:
-        return _ranked(candidates, picked, utilities[picked].tolist(), None, [acquisition] * len(picked))
-    position = np.empty(len(candidates), dtype=np.int64)
-    position[np.argsort(-utilities, kind="stable")] = np.arange(1, len(candidates) + 1)
-    reasons = [f"{acquisition}: utility {position[i]:,} of {len(candidates):,}" for i in picked]
-    uncertainties = candidates.score("uncertainty")[picked].tolist()
-    return _ranked(candidates, picked, utilities[picked].tolist(), uncertainties, reasons)
-
-
-def _ranked(
-    candidates: Candidates,
-    picked: Sequence[int],
-    utilities: Sequence[float],
-    uncertainties: Sequence[float] | None,
-    reasons: Sequence[str],
-) -> list[SelectedFrame]:
-    rows = candidates.frames.take(picked).select(["frame_id", "source", "frame_index", "timestamp_s"]).to_pylist()
+    chosen = np.array([pick.index for pick in choice.picks], dtype=np.int64)
+    rows = candidates.frames.take(chosen).select(["frame_id", "source", "frame_index", "timestamp_s"]).to_pylist()
+    uncertainties = [None] * len(chosen) if cold else candidates.score("uncertainty")[chosen].tolist()
+    sentences = reasons(acquisition, choice.picks, choice.utilities, cold=cold)
     return [
         SelectedFrame(
-            rank=n + 1,
-            **row,
-            uncertainty=None if uncertainties is None else uncertainties[n],
-            utility=utilities[n],
-            reason=reasons[n],
+            rank=n + 1, **row, uncertainty=uncertainties[n], utility=choice.picks[n].utility, reason=sentences[n]
         )
         for n, row in enumerate(rows)
     ]
 
 
-def _details(candidates: Candidates, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
-    rows = candidates.scores.select(["frame_id", *columns]).to_pylist()
-    return {row.pop("frame_id"): row for row in rows}
+def _details(
+    candidates: Candidates, choice: Choice, acquisition: str, known: Known, scores: ScoreRun, cold: bool
+) -> dict[str, dict[str, Any]]:
+    """What selection.jsonl says of each pick beside its row, by frame_id."""
+    import numpy as np
+
+    explainer = Explainer(
+        candidates=candidates,
+        rules=choice.rules,
+        utilities=choice.utilities,
+        by_score=needs_detector(load_acquisition(acquisition)),
+        uncertainties=None if cold else candidates.score("uncertainty"),
+        groups=np.asarray(candidates.frames["duplicate_group"].to_numpy(), dtype=np.int64),
+        labeled_of=dict(known.labeled_of or {}),
+        wanted=choice.wanted,
+    )
+    ids = candidates.frames["frame_id"].take([pick.index for pick in choice.picks]).to_pylist()
+    found = dict(zip(ids, explainer.details(choice.picks), strict=True))
+    if cold:
+        return found
+    columns = ["boxes_xyxy", "labels", "scores", "box_uncertainties"]
+    rows = scores.rows(ids, ["frame_id", *SCALAR_COLUMNS, *columns])
+    categories = scores.info.categories
+    for row in rows.to_pylist():
+        boxes = sorted(zip(*(row.pop(name) for name in columns), strict=True), key=lambda box: -box[3])
+        shown = [
+            {"box_xyxy": box, "category": categories[label], "score": score, "uncertainty": uncertainty}
+            for box, label, score, uncertainty in boxes[:SHOWN_BOXES]
+        ]
+        frame_id = row.pop("frame_id")
+        found[frame_id] = row | found[frame_id] | {"boxes": shown}
+    return found
 
 
 def _write_images(

@@ -5,11 +5,12 @@ new frames, goes on with the same shards and ends with the same scores as one th
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.errors import CurateError
 from curate.progress import SILENT, Progress
 from curate.tables import read_table, write_table
 from curate.workspace import Workspace
@@ -89,11 +90,35 @@ class ScoreRun:
         return total
 
     def read(self, columns: list[str]) -> "pa.Table":
-        """The columns of all parts that are done, in shard order."""
+        """The columns of all parts that are done, in shard order; CurateError where one lacks a column."""
         import pyarrow as pa
 
-        parts = sorted(self.directory.glob("part-*.parquet"))
-        return pa.concat_tables([read_table(part, columns) for part in parts])
+        return pa.concat_tables(self.parts(columns))
+
+    def rows(self, frame_ids: Sequence[str], columns: list[str]) -> "pa.Table":
+        """The columns of these frames alone, in shard order; a part at a time, so that memory is that of the rows."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted = pa.array(frame_ids, pa.string())
+        chosen = pc.is_in(self.read(["frame_id"])["frame_id"], value_set=wanted).combine_chunks()
+        rows, start = [], 0
+        for part in self.parts(columns):
+            rows.append(part.filter(chosen.slice(start, part.num_rows)))
+            start += part.num_rows
+        return pa.concat_tables(rows)
+
+    def parts(self, columns: list[str]) -> Iterator["pa.Table"]:
+        """The columns of each part that is done, in shard order; CurateError where one lacks a column."""
+        for path in sorted(self.directory.glob("part-*.parquet")):
+            table = read_table(path, columns)
+            missing = [name for name in columns if name not in table.column_names]
+            if missing:
+                raise CurateError(
+                    f"{path}: no column {missing[0]}; an older version of curate scored these frames: "
+                    "run `curate score` again, which scores them anew"
+                )
+            yield table
 
     def _part(self, shard: int) -> Path:
         return self.directory / f"part-{shard:06d}.parquet"

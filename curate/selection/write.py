@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,29 @@ COLUMNS = ("rank", "frame_id", "source", "frame_index", "timestamp_s", "uncertai
 
 @dataclass(frozen=True)
 class SelectionInfo:
-    """What made a selection: selection/run.json. `run` is the score run, `wanted` the budget in frames."""
+    """What made a selection: selection/run.json.
+
+    run: the score run. unlabeled: how many candidates the pool had. wanted: the budget in frames, None for a labelling
+    time. min_gap_s: in seconds, of no effect where min_gap_frames is set. labeling_s: what labelling the selection is
+    expected to take, where the budget was a time. excluded: candidates that were excluded by name. unmet: what was
+    asked for and could not be had, in words.
+    """
 
     run: str
     acquisition: str
     unlabeled: int
-    wanted: int
+    wanted: int | None
     min_gap_s: float
     seed: int
+    min_gap_frames: int | None = None
+    budget: str = ""
+    balance: float = 0.0
+    per_video_min: str | None = None
+    per_video_max: str | None = None
+    duplicates: str = "drop"
+    excluded: int = 0
+    labeling_s: float | None = None
+    unmet: tuple[str, ...] = ()
 
 
 def write_selection(
@@ -43,13 +59,13 @@ def write_selection(
     writer.writeheader()
     lines = []
     for frame in selection:
-        row = {name: _number(value) for name, value in asdict(frame).items()}
+        row = {name: _number(value) for name, value in vars(frame).items()}
         # A time stamp is half of a frame's identity: six digits would be 0.1 s after three hours.
         row["timestamp_s"] = round(frame.timestamp_s, 6)
         writer.writerow(row)
         source = sources[frame.source]
         provenance = {"path": source.path, "sha256": source.sha256, "time_base": source.time_base}
-        lines.append(json.dumps(row | provenance | {k: _number(v) for k, v in details[frame.frame_id].items()}))
+        lines.append(json.dumps(row | provenance | _number(dict(details[frame.frame_id]))))
     atomic_replace(folder / "selection.jsonl", "".join(line + "\n" for line in lines).encode())
     atomic_replace(folder / "run.json", (json.dumps(asdict(info), indent=2) + "\n").encode())
     atomic_replace(folder / "selection.csv", text.getvalue().encode())
@@ -59,10 +75,11 @@ def read_info(folder: Path) -> SelectionInfo:
     """What made the selection; CurateError where there is none or its run.json is damaged."""
     path = folder / "run.json"
     try:
-        return SelectionInfo(**json.loads(path.read_text(encoding="utf-8")))
+        info = json.loads(path.read_text(encoding="utf-8"))
+        return SelectionInfo(**(info | {"unmet": tuple(info.get("unmet", ()))}))
     except FileNotFoundError as error:
         raise CurateError(f"{path}: no selection yet; run `curate score PATHS --budget 5%` first") from error
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise CurateError(f"{path}: damaged ({error}); run `curate select` to write it anew") from error
 
 
@@ -92,4 +109,9 @@ def read_selection(folder: Path) -> list[SelectedFrame]:
 
 def _number(value: Any) -> Any:
     """Six significant digits are more than any ranking is worth, and keep the files readable."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    if isinstance(value, float):
+        # NaN is not JSON.
+        return float(f"{value:.6g}") if isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _number(one) for key, one in value.items()}
+    return [_number(one) for one in value] if isinstance(value, list) else value

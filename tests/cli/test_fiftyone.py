@@ -40,7 +40,8 @@ def test_the_datasets_ranking_equals_the_selection(example: Example, ranked: Pat
     assert "(50 samples): curate browse" in done.stdout
     assert selection(workspace) == selection(ranked)
     assert ranking(workspace) == written(workspace)
-    best = dataset(workspace).load_saved_view("ranked").first()
+    assert dataset(workspace).load_saved_view("ranked").first().uncertainty_rank == 1
+    best = dataset(workspace).load_saved_view("selected").first()
     assert best.frame_id == rows(workspace)[0]["frame_id"]
     assert best.uncertainty == pytest.approx(float(rows(workspace)[0]["uncertainty"]), rel=1e-5)
     assert "selected" in best.tags

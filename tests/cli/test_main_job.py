@@ -56,8 +56,14 @@ def test_the_second_cycle_says_how_good_the_detector_is_and_what_the_budget_is(s
     assert "Selected 4 frames: 10% of 40 unlabelled candidates" in second_cycle
 
 
-def test_ranking_comes_from_the_detector_trained_on_the_labels(example: Example, ranked: Path) -> None:
-    picked = rows(ranked)
+def test_ranking_comes_from_the_detector_trained_on_the_labels(example: Example, ranked: Path, tmp_path: Path) -> None:
+    diverse = rows(ranked)
+    assert all(row["reason"].startswith("diverse: uncertainty ") and row["uncertainty"] for row in diverse)
+    shutil.copytree(ranked, tmp_path / "w")
+    options = ("--acquisition", "midl", "--min-gap", 0, "--no-images", "--no-fiftyone")
+    curate("select", "--budget", "10%", *options, "-w", tmp_path / "w")
+    picked = rows(tmp_path / "w")
+    assert len(picked) == len(diverse)
     uncertainties = [float(row["uncertainty"]) for row in picked]
     assert uncertainties == sorted(uncertainties, reverse=True)
     labeled = {row["frame_id"] for row in rows(example.workspace)}

@@ -1,79 +1,202 @@
-import itertools
+from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from selection.pools import make_candidates, make_frames
 
-from curate.selection.pick import by_coverage, by_utility
+from curate.selection.balance import balanced_shares, class_caps, rarest_class
+from curate.selection.budget import Budget
+from curate.selection.candidates import Candidates
+from curate.selection.choose import Choice, Known, choose
+from curate.selection.gap import Gap
+from curate.selection.options import SelectOptions
+from curate.selection.picking.best_first import best_first
+from curate.selection.picking.coverage import Coverage, share_out
+from curate.selection.picking.evenly import evenly
+from curate.selection.rules import Limits, Rules
+
+NO_GAP = SelectOptions(gap=Gap(0), balance=0)
 
 
-def pick(utilities: list[float], times: list[float], *, budget: int, gap: float = 0, seed: int = 0) -> list[int]:
-    rng = np.random.default_rng(seed)
-    return by_utility(np.array(utilities), ["v"] * len(times), times, budget=budget, min_gap_s=gap, rng=rng)
+def with_uncertainty(candidates: Candidates, values: list[float]) -> Candidates:
+    place = candidates.scores.schema.get_field_index("uncertainty")
+    return Candidates(candidates.frames, candidates.scores.set_column(place, "uncertainty", pa.array(values)))
 
 
-def test_empty() -> None:
-    assert pick([], [], budget=3) == []
+def with_features(frames: pa.Table, features: np.ndarray, labeled: np.ndarray | None = None) -> Candidates:
+    ids = frames["frame_id"]
+    candidates = make_candidates(frames)
+
+    def column(values: np.ndarray) -> pa.Array:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).ravel()), values.shape[1])
+
+    known = None
+    if labeled is not None:
+        names = [f"l{n}" for n in range(len(labeled))]
+        known = pa.table({"frame_id": names, "embedding": column(labeled), "source": names})
+    return Candidates(candidates.frames, pa.table({"frame_id": ids, "embedding": column(features)}), known)
 
 
-def test_best_first_within_budget() -> None:
-    assert pick([0.1, 0.9, 0.5], [0, 1, 2], budget=2) == [1, 2]
+def pick(candidates: Candidates, name: str, count: int, options: SelectOptions = NO_GAP) -> Choice:
+    return choose(candidates, name, Budget(count=count), options, Known(wanted=count, labeled_classes=(0, 0, 0, 0)))
 
 
-def test_nan_is_never_picked() -> None:
-    assert pick([np.nan, 0.1, np.nan], [0, 1, 2], budget=3) == [1]
+def indices(choice: Choice) -> list[int]:
+    return [one.index for one in choice.picks]
+
+
+def test_no_candidates() -> None:
+    candidates = make_candidates(make_frames([]))
+    for rule in (best_first, evenly, Coverage(), Coverage(within_sources=True)):
+        rules = Rules(candidates, Limits(budget=3))
+        assert rule(candidates, np.zeros(0), rules, np.random.default_rng(0)) == []
+
+
+def test_best_first_within_budget_and_nan_is_never_picked() -> None:
+    candidates = with_uncertainty(make_candidates(make_frames([5])), [0.1, 0.9, float("nan"), 0.5, 0.2])
+    assert indices(pick(candidates, "midl", 2)) == [1, 3]
+    assert indices(pick(candidates, "midl", 5)) == [1, 3, 4, 0]
 
 
 def test_gap_holds_within_a_video_and_its_border_is_allowed() -> None:
-    times = [i * 0.1 for i in range(31)]
-    picked = pick([1 - t / 10 for t in times], times, budget=99, gap=1.0)
-    assert [round(times[i], 1) for i in picked] == [0, 1, 2, 3]
+    candidates = make_candidates(make_frames([31, 1]))
+    candidates = with_uncertainty(candidates, [1 - n / 100 for n in range(32)])
+    picked = indices(pick(candidates, "midl", 32, SelectOptions(gap=Gap(5.0))))
+    assert picked == [0, 10, 20, 30, 31]
+    assert indices(pick(candidates, "midl", 32, SelectOptions(gap=Gap(frames=30)))) == picked
 
 
-def test_gap_does_not_reach_into_other_videos() -> None:
+def test_time_stamps_that_go_back_keep_the_gap() -> None:
+    frames = make_frames([20])
+    times = np.random.default_rng(0).permutation(20) / 4
+    frames = frames.set_column(frames.schema.get_field_index("timestamp_s"), "timestamp_s", pa.array(times))
+    picked = times[indices(pick(make_candidates(frames), "midl", 20, SelectOptions(gap=Gap(1.0))))]
+    assert len(picked) >= 3
+    assert all(b - a >= 1 for a, b in pairwise(sorted(picked)))
+
+
+def test_only_the_best_of_a_near_duplicate_group() -> None:
+    candidates = make_candidates(make_frames([2, 2]), groups=[7, -1, 7, 7])
+    candidates = with_uncertainty(candidates, [0.1, 0.2, 0.9, 0.8])
+    assert indices(pick(candidates, "midl", 4)) == [2, 1]
+    assert indices(pick(candidates, "midl", 4, SelectOptions(gap=Gap(0), duplicates="keep"))) == [2, 3, 1, 0]
+
+
+def test_uniform_is_even_in_time_and_over_videos() -> None:
+    candidates = make_candidates(make_frames([40, 80]))
+    for seed in range(5):
+        picked = sorted(indices(pick(candidates, "uniform", 12, SelectOptions(gap=Gap(0), seed=seed))))
+        assert {b - a for a, b in pairwise(picked)} == {10}
+    first = indices(pick(candidates, "uniform", 12))
+    half = sorted(first[:6])
+    assert max(b - a for a, b in pairwise(half)) <= 30, "the beginning of the list is spread, too"
+
+
+def test_k_center_takes_one_of_each_cluster() -> None:
     rng = np.random.default_rng(0)
-    assert by_utility(np.array([3.0, 2, 1]), ["a", "b", "a"], [0, 0, 0.5], budget=3, min_gap_s=1, rng=rng) == [0, 1]
+    features = np.eye(4, 16).repeat(25, axis=0) + rng.normal(0, 0.02, (100, 16))
+    choice = pick(with_features(make_frames([], images=100), features), "k-center", 4)
+    assert {i // 25 for i in indices(choice)} == {0, 1, 2, 3}
+    assert min(one.distance or 0 for one in choice.picks) > 1
 
 
-def test_ties_follow_the_seed() -> None:
-    times = [float(i) for i in range(50)]
-    first = pick([1.0] * 50, times, budget=10, seed=1)
-    assert first == pick([1.0] * 50, times, budget=10, seed=1)
-    assert first != pick([1.0] * 50, times, budget=10, seed=2)
-    assert first != sorted(first)
-
-
-def test_coverage_takes_one_of_each_cluster() -> None:
-    rng = np.random.default_rng(0)
-    centers = np.eye(4, 16) * 10
-    features = (centers.repeat(25, axis=0) + rng.normal(0, 0.1, (100, 16))).astype(np.float32)
-    sources = [f"v{i}" for i in range(100)]
-    picked = list(by_coverage(features, sources, [0.0] * 100, budget=4, min_gap_s=0, rng=rng))
-    assert {i // 25 for i, _ in picked} == {0, 1, 2, 3}
-    distances = [distance for _, distance in picked]
-    assert min(distances[1:]) > 10
-
-
+@pytest.mark.parametrize("labeled", [0, 5])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_coverage_equals_a_slow_oracle(seed: int) -> None:
+def test_core_set_equals_a_slow_oracle(seed: int, labeled: int) -> None:
     rng = np.random.default_rng(seed)
-    features = rng.normal(size=(40, 5)).astype(np.float32)
-    picks = list(
-        by_coverage(features, ["v"] * 40, list(range(40)), budget=10, min_gap_s=0, rng=np.random.default_rng(seed))
-    )
-    chosen = [int(np.argmin(np.linalg.norm(features - features.mean(0), axis=1)))]
+    features = rng.normal(size=(40 + labeled, 5))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    features, known = features[:40], features[40:]
+    choice = pick(with_features(make_frames([40]), features, known if labeled else None), "core-set", 10)
+    chosen: list[int] = []
     while len(chosen) < 10:
-        nearest = [min(float(np.linalg.norm(f - features[c])) for c in chosen) for f in features]
-        chosen.append(int(np.argmax(nearest)))
-    assert [i for i, _ in picks] == chosen
+        centers = [*known, *features[chosen]]
+        if centers:
+            nearest = [min(float(np.linalg.norm(f - center)) for center in centers) for f in features]
+            chosen.append(int(np.argmax(nearest)))
+        else:
+            mean = features.mean(0) / np.linalg.norm(features.mean(0))
+            chosen.append(int(np.argmin(np.linalg.norm(features - mean, axis=1))))
+    assert sorted(indices(choice)) == sorted(chosen)
 
 
-def test_coverage_keeps_the_gap_and_ends_when_nothing_is_left() -> None:
-    features = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
-    times = [i / 10 for i in range(30)]
-    picks = [
-        i for i, _ in by_coverage(features, ["v"] * 30, times, budget=30, min_gap_s=1, rng=np.random.default_rng(0))
-    ]
-    chosen = sorted(times[i] for i in picks)
-    assert 2 <= len(chosen) <= 3
-    assert all(b - a >= 1 - 1e-9 for a, b in itertools.pairwise(chosen))
-    assert len(set(picks)) == len(picks)
+def test_core_set_keeps_away_from_what_is_labelled_and_k_center_does_not() -> None:
+    features = np.array([[1.0, 0], [1, 0.01], [0, 1], [0.01, 1]])
+    candidates = with_features(make_frames([], images=4), features, np.array([[0.0, 1]]))
+    assert set(indices(pick(candidates, "core-set", 1))) <= {0, 1}
+    assert {i // 2 for i in indices(pick(candidates, "k-center", 2))} == {0, 1}
+
+
+def test_diverse_prefers_the_uncertain_and_the_unlike() -> None:
+    rng = np.random.default_rng(0)
+    features = np.eye(4, 16).repeat(50, axis=0) + rng.normal(0, 0.01, (200, 16))
+    candidates = with_features(make_frames([], images=200), features)
+    for uncertain in (0, 3):
+        uncertainty = rng.random(200) * np.where(np.arange(200) // 50 == uncertain, 1.0, 0.5)
+        scores = candidates.scores.append_column("uncertainty", pa.array(uncertainty))
+        choice = pick(Candidates(candidates.frames, scores), "diverse", 16)
+        per_cluster = np.bincount([i // 50 for i in indices(choice)], minlength=4)
+        assert per_cluster.min() >= 2
+        assert per_cluster.argmax() == uncertain
+        assert uncertainty[indices(choice)].mean() > uncertainty.mean()
+
+
+def test_diverse_covers_every_video_that_is_due_a_pick() -> None:
+    # Two videos look alike, so that clusters of the features alone would take them for one.
+    rng = np.random.default_rng(0)
+    features = np.eye(2, 16)[[0] * 80 + [1] * 40] + rng.normal(0, 0.01, (120, 16))
+    candidates = with_features(make_frames([40, 40, 40]), features, features[:3])
+    uncertainty = rng.random(120) + (np.arange(120) < 40)
+    scores = candidates.scores.append_column("uncertainty", pa.array(uncertainty))
+    picked = [i // 40 for i in indices(pick(Candidates(candidates.frames, scores, candidates.labeled), "diverse", 6))]
+    counts = np.bincount(picked, minlength=3)
+    assert counts.min() >= 1
+    assert counts.argmax() == 0
+
+
+def test_uncertainty_counts_by_rank_alone() -> None:
+    frames = make_frames([30, 30, 30])
+    candidates = make_candidates(frames)
+    values = candidates.score("uncertainty")
+    for same in (values * 1e-9, values**5, np.exp(values * 30)):
+        other = with_uncertainty(candidates, same.tolist())
+        assert indices(pick(other, "diverse", 9)) == indices(pick(candidates, "diverse", 9))
+
+
+def test_balance_gives_rare_classes_their_share() -> None:
+    frames = make_frames([], images=200)
+    candidates = make_candidates(frames)
+    classes = np.array([0] * 170 + [1] * 20 + [2] * 10)
+    probabilities = (np.eye(4)[classes] * 0.9).tolist()
+    place = candidates.scores.schema.get_field_index("class_probabilities")
+    scores = candidates.scores.set_column(place, "class_probabilities", pa.array(probabilities))
+    # The common class is the most uncertain.
+    uncertainty = np.where(classes == 0, 0.5, 0.1) + np.random.default_rng(0).random(200) / 10
+    candidates = with_uncertainty(Candidates(candidates.frames, scores), uncertainty.tolist())
+
+    def counts(balance: float) -> list[int]:
+        choice = pick(candidates, "midl", 30, SelectOptions(gap=Gap(0), balance=balance))
+        return np.bincount(classes[indices(choice)], minlength=3).tolist()  # type: ignore[no-any-return]
+
+    assert counts(0) == [30, 0, 0]
+    assert counts(1) == [10, 10, 10]
+    assert counts(0.5)[0] == 18, "the geometric mean of 30 and 10, rounded up"
+
+
+def test_balance_counts_what_is_labelled() -> None:
+    labeled, available = np.array([10, 4, 0, 0]), np.array([100, 100, 100, 2])
+    shares = balanced_shares(labeled, available, 20)
+    assert shares.tolist() == [1, 7, 10, 2], "10 of each, but for the class that has only 2, and 2 over"
+    assert class_caps(shares, 20, 0).tolist() == [20] * 4
+    assert class_caps(shares, 20, 1).tolist() == [1, 7, 10, 2]
+    probabilities = np.array([[0.9, 0.6, 0.1, 0.0], [0.3, 0.2, 0.1, 0.0], [0.9, 0.9, 0.0, 0.5]], dtype=np.float32)
+    assert rarest_class(probabilities, labeled).tolist() == [1, 0, 3]
+
+
+def test_share_out_is_proportional_and_within_capacity() -> None:
+    assert share_out(np.array([1.0, 1, 2]), np.array([9, 9, 9]), 8).tolist() == [2, 2, 4]
+    assert share_out(np.array([1.0, 1, 2]), np.array([9, 9, 1]), 8).sum() == 8
+    assert share_out(np.array([0.0, 1.0]), np.array([0, 2]), 5).tolist() == [0, 2]
+    assert share_out(np.array([1e-9, 1.0, 0.0]), np.array([3, 1, 0]), 3).tolist() == [2, 1, 0]
+    assert share_out(np.zeros(0), np.zeros(0, dtype=np.int64), 3).tolist() == []
