@@ -26,6 +26,7 @@ class Workspace:
         self.detectors = root / "detectors"
         self.scores = root / "scores"
         self.selection = root / "selection"
+        self.duplicates = root / "duplicates.parquet"
         self.exports = root / "exports"
         self.report = root / "report.json"
         self.settings_path = root / "workspace.json"

@@ -23,7 +23,9 @@ FIELDS = (
     FieldSpec("reason", "string", "selection", "why the frame was picked"),
     FieldSpec("state", "string", "selection", "labeled, unlabeled or ignored"),
     FieldSpec("uncertainty", "float", "uncertainty", "image uncertainty, Eq. 7 of MIDL; higher = label sooner"),
-    FieldSpec("uncertainty_rank", "int", "uncertainty", "place by uncertainty among all scored frames, 1 = highest"),
+    FieldSpec(
+        "uncertainty_rank", "int", "uncertainty", "place by uncertainty among the unlabelled frames, 1 = highest"
+    ),
     FieldSpec("mean_uncertainty", "float", "uncertainty", "mean of the instance uncertainties"),
     FieldSpec("max_uncertainty", "float", "uncertainty", "highest instance uncertainty"),
     FieldSpec("objectness_uncertainty", "float", "uncertainty", "instance uncertainties weighted by objectness"),

@@ -47,10 +47,13 @@ def frame_batches(pool: Pool, tables: ScoreTables) -> Iterator[list[ScoredFrame]
     import pyarrow.compute as pc
 
     pool_ids = pool.frames["frame_id"].combine_chunks()
-    ids, ranks = _uncertainty_ranks(tables.parts, pool_ids)
+    unlabeled = pool.in_state("unlabeled")["frame_id"].combine_chunks()
+    ids, ranks = _uncertainty_ranks(tables.parts, unlabeled)
     position = 0
     for part in tables.parts:
         table = read_table(part)
+        # Of no use to a viewer, and slow as Python's numbers.
+        table = table.select([name for name in table.column_names if name != "embedding"])
         rows = pc.index_in(table["frame_id"].combine_chunks(), value_set=pool_ids)
         part_ranks = ranks[position : position + table.num_rows]
         position += table.num_rows
@@ -68,10 +71,10 @@ def frame_batches(pool: Pool, tables: ScoreTables) -> Iterator[list[ScoredFrame]
         yield [ScoredFrame(frame) for frame in to_rows(others.slice(start, BATCH_FRAMES), Frame)]
 
 
-def _uncertainty_ranks(parts: list[Path], pool_ids: "pa.Array") -> "tuple[pa.Array, Any]":
+def _uncertainty_ranks(parts: list[Path], unlabeled: "pa.Array") -> "tuple[pa.Array, Any]":
     """The scored frame_ids in the order of the parts, and each one's rank: 1 = most uncertain, 0 = none.
 
-    Equal uncertainties are ordered by frame_id. NaN and frames that are not in the pool have no rank.
+    Equal uncertainties are ordered by frame_id. NaN and frames that are not unlabelled have no rank.
     """
     import numpy as np
     import pyarrow as pa
@@ -82,7 +85,7 @@ def _uncertainty_ranks(parts: list[Path], pool_ids: "pa.Array") -> "tuple[pa.Arr
         return pa.array([], pa.string()), np.zeros(0, dtype=np.int64)
     table = pa.concat_tables(tables).combine_chunks()
     ids = table["frame_id"].combine_chunks()
-    usable = pc.and_(pc.is_in(ids, value_set=pool_ids), pc.is_finite(table["uncertainty"]))
+    usable = pc.and_(pc.is_in(ids, value_set=unlabeled), pc.is_finite(table["uncertainty"]))
     usable = pc.fill_null(usable, False).to_numpy(zero_copy_only=False)
     order = pc.sort_indices(table, sort_keys=[("uncertainty", "descending"), ("frame_id", "ascending")]).to_numpy()
     order = order[usable[order]]

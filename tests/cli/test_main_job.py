@@ -67,16 +67,20 @@ def test_ranking_comes_from_the_detector_trained_on_the_labels(example: Example,
     assert not (detector / "resume.pt").exists()
     parts = list(next((ranked / "scores").glob("retinanet-*")).glob("part-*.parquet"))
     table = pq.read_table(parts)
-    assert table.num_rows == 40
+    assert table.num_rows == 50, "the labelled frames too, for their features"
     assert set(table.column_names) == {
         "frame_id", "uncertainty", "mean_uncertainty", "max_uncertainty", "objectness_uncertainty",
+        "top_k_uncertainty", "entropy", "margin", "least_confidence", "embedding",
         "class_probabilities", "boxes_xyxy", "labels", "scores", "box_uncertainties",
     }  # fmt: skip
     for row in table.to_pylist():
         assert len(row["class_probabilities"]) == 3
         assert len(row["boxes_xyxy"]) == len(row["labels"]) == len(row["scores"]) == len(row["box_uncertainties"])
         assert 0 <= row["mean_uncertainty"] <= row["max_uncertainty"] <= 1
-    best = max(table.to_pylist(), key=lambda row: row["uncertainty"])
+        assert sum(v * v for v in row["embedding"]) == pytest.approx(1, abs=1e-5)
+        assert all(0 <= row[name] <= 1 for name in ("entropy", "margin", "least_confidence", "top_k_uncertainty"))
+    unlabeled = [row for row in table.to_pylist() if row["frame_id"] not in labeled]
+    best = max(unlabeled, key=lambda row: row["uncertainty"])
     assert best["frame_id"] == picked[0]["frame_id"]
 
 
