@@ -40,6 +40,17 @@ class ScoreTables:
         return list(self.info.get("categories", ()))
 
 
+def duplicate_groups(workspace: Workspace) -> dict[str, int]:
+    """The near-duplicate group of each frame that is in one; empty where none were looked for."""
+    import pyarrow.compute as pc
+
+    if not workspace.duplicates.exists():
+        return {}
+    table = read_table(workspace.duplicates, ["frame_id", "duplicate_group"])
+    table = table.filter(pc.greater_equal(table["duplicate_group"], 0))
+    return dict(zip(table["frame_id"].to_pylist(), table["duplicate_group"].to_pylist(), strict=True))
+
+
 def frame_batches(pool: Pool, tables: ScoreTables) -> Iterator[list[ScoredFrame]]:
     """Every frame of the pool once: those that are scored in the order of the parts, then the others in pool order."""
     import numpy as np
