@@ -78,6 +78,8 @@ def explain(
 
     Raises UsageError for a name that means no frame, and CurateError where nothing was scored yet.
     """
+    if out is not None and out.suffix.lower() != ".png":
+        raise UsageError(f"--out {out}: give a name that ends in .png")
     pool = Pool.load(workspace)
     details = read_details(workspace.selection)
     frame = _frame(pool, _frame_id(name, pool, details))
@@ -221,8 +223,6 @@ def _draw(detector: Path, frame: Path, path: Path) -> None:
     from curate.media.heat_map import DrawnBox, heat, panels
     from detectors.inference import Scorer, load_detector
 
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--out {path}: give a name that ends in .png")
     scorer = Scorer(load_detector(detector))
     try:
         explained = scorer.explain(frame)
