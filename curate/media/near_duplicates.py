@@ -11,6 +11,7 @@ that the threshold reaches.
 
 from array import array
 from collections import defaultdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from curate.media.perceptual_hash import HASH_BYTES, SIDE
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MAX_DIFFERENCE = 8
-"""Grey levels, in the most different cell, up to which two pictures are near-duplicates (docs/duplicates.md)."""
+"""Grey levels, in the most different cell, up to which two pictures are near-duplicates (docs/explain.md)."""
 
 _BLOCK = 6
 _BLOCKS = SIDE // _BLOCK
@@ -28,13 +29,18 @@ _BLOCKS = SIDE // _BLOCK
 _KEY_BLOCKS = (0, 2, 5, 7, 8, 10, 13, 15)
 # In thresholds. Wide buckets hold more representatives, narrow ones make a frame look into more of them.
 _BUCKET_WIDTH = 4
-_CHUNK = 65_536
+_CHUNK = 16_384
 
 
-def group(hashes: "npt.NDArray[np.uint8]", max_difference: int = MAX_DIFFERENCE) -> "npt.NDArray[np.int64]":
+def group(
+    hashes: "npt.NDArray[np.uint8]",
+    max_difference: int = MAX_DIFFERENCE,
+    *,
+    on_frames: Callable[[int], None] = lambda _: None,
+) -> "npt.NDArray[np.int64]":
     """The group of each frame, (N,): -1 where it is like no other, else numbered from 0 in order of representatives.
 
-    hashes: (N, HASH_BYTES). max_difference: 0-255. Memory beside the hashes is about 60 bytes a frame.
+    hashes: (N, HASH_BYTES). max_difference: 0-255. on_frames: told now and then how many more are done. Memory beside the hashes is about 60 bytes a frame.
     """
     import numpy as np
 
@@ -55,6 +61,7 @@ def group(hashes: "npt.NDArray[np.uint8]", max_difference: int = MAX_DIFFERENCE)
                 buckets[home].append(i)
             else:
                 representatives[i] = near
+        on_frames(chunk.stop - chunk.start)
     return _numbered(representatives)
 
 

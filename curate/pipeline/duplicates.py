@@ -66,7 +66,9 @@ def find_duplicates(workspace: Workspace, *, progress: Progress = SILENT) -> Dup
                 _table(wanted.filter(pa.array(there)), hashes[there], np.full(there.sum(), -1)),
             )
             saved = done
-    table = _table(wanted, hashes, group(hashes))
+    progress.finish()
+    progress.start("Grouping near-duplicates", len(wanted), "frames")
+    table = _table(wanted, hashes, group(hashes, on_frames=progress.advance))
     write_table(workspace.duplicates, table)
     progress.finish()
     return _result(table, hashed=len(rows))
@@ -76,7 +78,7 @@ def _table(frame_ids: "pa.Array", hashes: "npt.NDArray[np.uint8]", groups: "npt.
     import pyarrow as pa
 
     width = hashes.shape[1]
-    stored = pa.Array.from_buffers(pa.binary(width), len(hashes), [None, pa.py_buffer(hashes.tobytes())])
+    stored = pa.Array.from_buffers(pa.binary(width), len(hashes), [None, pa.py_buffer(hashes)])
     return pa.table({"frame_id": frame_ids, "phash": stored, "duplicate_group": pa.array(groups, pa.int64())})
 
 

@@ -19,6 +19,7 @@ from curate.types import Frame, Source, cache_path_of, export_stem, parse_export
 from curate.workspace import Workspace
 
 BOXES_SHOWN = 10
+BOXES_DRAWN = 5
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,15 @@ def _uncertainty_rank(run: ScoreRun, pool: Pool, frame_id: str) -> tuple[int | N
 
 
 def _boxes(row: Mapping[str, Any], categories: Sequence[str]) -> tuple[Box, ...]:
-    """The predicted boxes, most uncertain first."""
-    columns = (row.get(name) or () for name in ("boxes_xyxy", "labels", "scores", "box_uncertainties"))
+    """The predicted boxes, most uncertain first. Of those at one place, which are one instance, the likeliest class."""
+    columns = (row.get(name, ()) for name in ("boxes_xyxy", "labels", "scores", "box_uncertainties"))
     boxes = [
         Box(tuple(box), categories[label], score, doubt) for box, label, score, doubt in zip(*columns, strict=True)
     ]
-    return tuple(sorted(boxes, key=lambda box: (-box.uncertainty, -box.score)))
+    likeliest: dict[tuple[float, ...], Box] = {}
+    for box in sorted(boxes, key=lambda box: -box.score):
+        likeliest.setdefault(box.box_xyxy, box)
+    return tuple(sorted(likeliest.values(), key=lambda box: (-box.uncertainty, -box.score)))
 
 
 def _kept_out_by(frame_id: str, details: Mapping[str, Mapping[str, Any]]) -> tuple[KeptOut, ...]:
@@ -229,13 +233,10 @@ def _draw(detector: Path, frame: Path, path: Path) -> None:
     except (FileNotFoundError, ValueError) as error:
         raise CurateError(f"{frame}: cannot be read ({error}); run `curate score` in a new workspace") from error
     score = explained.score
-    order = sorted(range(len(score.scores)), key=lambda i: -score.box_uncertainties[i])[:BOXES_SHOWN]
+    found = {name: getattr(score, name).tolist() for name in ("boxes_xyxy", "labels", "scores", "box_uncertainties")}
     boxes = [
-        DrawnBox(
-            tuple(score.boxes_xyxy[i].tolist()),
-            f"{scorer.categories[score.labels[i]]} {score.scores[i]:.2f} u {score.box_uncertainties[i]:.2g}",
-        )
-        for i in order
+        DrawnBox(box.box_xyxy, f"{box.category} {box.score:.2f} u {box.uncertainty:.2g}")
+        for box in _boxes(found, scorer.categories)[:BOXES_DRAWN]
     ]
     with Image.open(frame) as image:
         maps = [
