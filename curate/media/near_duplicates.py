@@ -40,7 +40,8 @@ def group(
 ) -> "npt.NDArray[np.int64]":
     """The group of each frame, (N,): -1 where it is like no other, else numbered from 0 in order of representatives.
 
-    hashes: (N, HASH_BYTES). max_difference: 0-255. on_frames: told now and then how many more are done. Memory beside the hashes is about 60 bytes a frame.
+    hashes: (N, HASH_BYTES). max_difference: 0-255. on_frames: told now and then how many more are done. Memory beside
+    the hashes is about 250 bytes a frame.
     """
     import numpy as np
 
