@@ -10,6 +10,9 @@ from commands import curate, rows, selection
 from example import COLD, TRAIN, Example
 from PIL import Image
 
+from curate.pipeline.score import score
+from curate.workspace import Workspace
+
 
 def report(workspace: Path) -> dict:
     return json.loads((workspace / "report.json").read_text())
@@ -202,3 +205,16 @@ def test_evaluate_and_probe(example: Example, ranked: Path, tmp_path: Path) -> N
     shutil.copy(next(example.videos.iterdir()), bracketed)
     (row,) = [line for line in curate("probe", bracketed).stdout.splitlines() if "h264" in line]
     assert " ".join(row.split()) == "take [1].mp4 mp4 h264 yuv420p 320x240 25 50 2.00 1/12800 decord B-frames"
+
+
+def test_scores_without_the_present_columns_stay_and_a_new_run_is_made(ranked: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(ranked, workspace)
+    run = next((workspace / "scores").glob("retinanet-*"))
+    old = run.rename(run.with_name(run.name.removesuffix("-v2")))
+    assert old.name != run.name
+    before = {path.name: path.read_bytes() for path in old.iterdir()}
+    detector = next((workspace / "detectors").iterdir()).name
+    result = score(Workspace.open(workspace), detector=detector)
+    assert (result.run, result.frames) == (run.name, 50)
+    assert {path.name: path.read_bytes() for path in old.iterdir()} == before
