@@ -102,7 +102,7 @@ def _verdict(explained: "FrameExplanation") -> Iterator[str]:
 
 def _parts(pick: "Any") -> Iterator[str]:
     """What selection.jsonl knows of a pick; each part may be missing."""
-    parts = pick.get("utility_parts") or {}
+    parts = {name: value for name, value in (pick.get("utility_parts") or {}).items() if value is not None}
     if parts:
         yield "  parts of the utility: " + ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
     if pick.get("cluster") is not None:
