@@ -87,6 +87,12 @@ class Pool:
 
         return self.frames.filter(pc.equal(self.frames["state"], state))
 
+    def not_ignored(self) -> "pa.Table":
+        """The labelled and the unlabelled frames, in pool order."""
+        import pyarrow.compute as pc
+
+        return self.frames.filter(pc.not_equal(self.frames["state"], "ignored"))
+
     def count(self, state: FrameState) -> int:
         """How many frames are in one part of the partition."""
         return int(self.in_state(state).num_rows)

@@ -103,7 +103,8 @@ def evaluate_mil(scorer: Scorer | LoadedDetector, images: Sequence[LabeledImage]
     predicted, present = [], []
     for image in images:
         sample = load_sample(image, image_size=scorer.image_size)
-        _, instances, bags = scorer.run([sample])
+        scored = scorer.run([sample])
+        instances, bags = scored.instances, scored.bags
         predicted.append(bags.class_probabilities[0].cpu().numpy())
         present.append(np.isin(np.arange(len(scorer.categories)), image.labels))
         if sample.target is None or len(sample.target.boxes) == 0:

@@ -12,14 +12,17 @@ import torch
 from torch import Tensor
 
 from detectors.checkpoint import LoadedDetector, load_detector
+from detectors.classification_uncertainty import ClassificationUncertainty, classification_uncertainty
 from detectors.config import MidlConfig
 from detectors.cpu import keep_kernels_and_memory
 from detectors.data import Batch, Sample, collate, load_sample
+from detectors.image_features import image_embeddings
 from detectors.masks import paste_masks
 from detectors.midl.bags import BagScores, bag_scores
+from detectors.midl.probabilities import class_scores
 from detectors.model import Detections, Instances
 
-__all__ = ["ImageScore", "LoadedDetector", "Scorer", "load_detector"]
+__all__ = ["Explanation", "ImageScore", "LoadedDetector", "ScoredBatch", "Scorer", "load_detector"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class ImageScore:
     uncertainty: Eq. 7 under the detector's own switches. mean_uncertainty: mean of u over instances and classes (Eq.
     6).
     max_uncertainty: that of the most uncertain instance. objectness_uncertainty: p_cls uniform, p_obj learned.
+    top_k_uncertainty: MI-AOD's. entropy, margin, least_confidence: of the boxes' classes, see
+    `detectors.classification_uncertainty`. embedding: length 1, see `detectors.image_features`.
     class_probabilities: Eq. 8. boxes_xyxy: pixels of the file, clipped to it, best score first; scores: mean of the two
     classifiers. box_uncertainties: sum_c u * p_cls of the box's instance, its own term in Eq. 7. masks: of each box,
     COCO run lengths in the file's size; None where the detector makes none.
@@ -38,12 +43,41 @@ class ImageScore:
     mean_uncertainty: float
     max_uncertainty: float
     objectness_uncertainty: float
+    top_k_uncertainty: float
+    entropy: float
+    margin: float
+    least_confidence: float
+    embedding: np.ndarray  # (128,) float32
     class_probabilities: np.ndarray  # (C,) float32
     boxes_xyxy: np.ndarray  # (n, 4) float32
     labels: np.ndarray  # (n,) int64
     scores: np.ndarray  # (n,) float32
     box_uncertainties: np.ndarray  # (n,) float32
     masks: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """What a detector made of B images: its features, its instances, and what MIDL says of them."""
+
+    batch: Batch
+    features: list[Tensor]
+    instances: Instances
+    bags: BagScores
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where in one image its score comes from; the sum of uncertainties * objectness is Eq. 7.
+
+    footprints_xyxy: the feature cell of each anchor, or the proposal, in pixels of the file. uncertainties: sum_c u *
+    p_cls, the bracket of Eq. 7. objectness: p_obj, sums to 1. p_cls and p_obj as the switches of scoring say.
+    """
+
+    score: ImageScore
+    footprints_xyxy: np.ndarray  # (N, 4) float32
+    uncertainties: np.ndarray  # (N,) float32
+    objectness: np.ndarray  # (N,) float32
 
 
 class Scorer:
@@ -88,24 +122,53 @@ class Scorer:
         """
         scores: list[ImageScore | None] = [None] * len(paths)
         for places, samples in self._groups(paths):
-            batch, instances, bags = self.run(samples)
-            found = self.detector.detect(
-                instances,
-                batch.sizes_hw,
-                score_threshold=self._score_threshold,
-                iou_threshold=self._iou_threshold,
-                max_boxes=self._max_boxes,
-            )
-            for row, place in enumerate(places):
-                scores[place] = _image_score(row, bags, found[row], samples[row])
+            for place, score in zip(places, self._scores(self.run(samples), samples), strict=True):
+                scores[place] = score
         return [score for score in scores if score is not None]
 
+    def explain(self, path: Path) -> Explanation:
+        """Score one image and keep what each instance had to say; errors as `score`."""
+        sample = load_sample(path, image_size=self.image_size)
+        scored = self.run([sample])
+        valid = scored.instances.valid[0]
+        footprints = self.detector.footprints(scored.features, scored.instances)[0][valid].cpu()
+        p_obj = scored.bags.objectness[0][valid]
+        if self.midl.objectness == "uniform":
+            p_obj = torch.full_like(p_obj, 1 / max(len(p_obj), 1))
+        return Explanation(
+            score=self._scores(scored, [sample])[0],
+            footprints_xyxy=_array(footprints / torch.tensor([*sample.scale_xy, *sample.scale_xy])),
+            uncertainties=_array(scored.bags.instance_uncertainties[0][valid]),
+            objectness=_array(p_obj),
+        )
+
     @torch.inference_mode()
-    def run(self, samples: Sequence[Sample]) -> tuple[Batch, Instances, BagScores]:
-        """Run the detector over decoded images: what `score` and the measurements of MIL share."""
+    def run(self, samples: Sequence[Sample]) -> ScoredBatch:
+        """Run the detector over decoded images: what `score`, `explain` and the measurements of MIL share."""
         batch = collate(samples, divisor=self.detector.size_divisor).to(self.device)
-        instances = self.detector.instances(self.detector.features(batch.images, batch.sizes_hw), batch.sizes_hw)
-        return batch, instances, bag_scores(instances, self.midl)
+        features = self.detector.features(batch.images, batch.sizes_hw)
+        instances = self.detector.instances(features, batch.sizes_hw)
+        return ScoredBatch(batch, features, instances, bag_scores(instances, self.midl))
+
+    @torch.inference_mode()
+    def _scores(self, scored: ScoredBatch, samples: Sequence[Sample]) -> list[ImageScore]:
+        """Detect the boxes of a batch and put each image's score together."""
+        instances = scored.instances
+        found = self.detector.detect(
+            instances,
+            scored.batch.sizes_hw,
+            score_threshold=self._score_threshold,
+            iou_threshold=self._iou_threshold,
+            max_boxes=self._max_boxes,
+        )
+        embeddings = image_embeddings(self.detector, scored.features, instances, scored.bags)
+        scores = []
+        for row, sample in enumerate(samples):
+            logits = (z[row][found[row].instances] for z in (instances.cls_logits_1, instances.cls_logits_2))
+            first, second = (class_scores(z, instances.activation) for z in logits)
+            doubts = classification_uncertainty((first + second) / 2, instances.activation)
+            scores.append(_image_score(row, scored.bags, found[row], doubts, embeddings[row], sample))
+        return scores
 
     def _groups(self, paths: Sequence[Path]) -> Iterator[tuple[list[int], list[Sample]]]:
         """Yield batches of images of one padded size, so that no image sees more padding than it would alone."""
@@ -122,12 +185,19 @@ class Scorer:
         yield from waiting.values()
 
 
-def _image_score(row: int, bags: BagScores, found: Detections, sample: Sample) -> ImageScore:
+def _array(x: Tensor, dtype: type[np.generic] = np.float32) -> np.ndarray:
+    return x.cpu().numpy().astype(dtype)
+
+
+def _image_score(
+    row: int,
+    bags: BagScores,
+    found: Detections,
+    doubts: ClassificationUncertainty,
+    embedding: Tensor,
+    sample: Sample,
+) -> ImageScore:
     """Collect one image's row of a batch, boxes back in pixels of the file."""
-
-    def array(x: Tensor, dtype: type[np.generic] = np.float32) -> np.ndarray:
-        return x.cpu().numpy().astype(dtype)
-
     scale = torch.tensor([*sample.scale_xy, *sample.scale_xy])
     boxes = found.boxes.cpu().float() / scale
     masks = None
@@ -138,10 +208,15 @@ def _image_score(row: int, bags: BagScores, found: Detections, sample: Sample) -
         mean_uncertainty=bags.mean_uncertainty[row].item(),
         max_uncertainty=bags.max_uncertainty[row].item(),
         objectness_uncertainty=bags.objectness_uncertainty[row].item(),
-        class_probabilities=array(bags.class_probabilities[row]),
-        boxes_xyxy=array(boxes),
-        labels=array(found.labels, np.int64),
-        scores=array(found.scores),
-        box_uncertainties=array(bags.instance_uncertainties[row][found.instances]),
+        top_k_uncertainty=bags.top_k_uncertainty[row].item(),
+        entropy=doubts.entropy,
+        margin=doubts.margin,
+        least_confidence=doubts.least_confidence,
+        embedding=_array(embedding),
+        class_probabilities=_array(bags.class_probabilities[row]),
+        boxes_xyxy=_array(boxes),
+        labels=_array(found.labels, np.int64),
+        scores=_array(found.scores),
+        box_uncertainties=_array(bags.instance_uncertainties[row][found.instances]),
         masks=masks,
     )

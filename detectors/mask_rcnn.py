@@ -54,10 +54,17 @@ class ProposalBags(Instances):
     rpn_deltas: Tensor  # (B, A, 4)
     anchors: Tensor  # (B, A, 4)
     levels: tuple[Tensor, ...]  # each (B, channels, H, W)
+    regions: tuple[Tensor, ...]  # of each image, (n, width): what the heads read of its valid proposals
 
     def __getitem__(self, images: slice | Tensor) -> Instances:
         """See Instances."""
-        return replace(super().__getitem__(images), levels=tuple(level[images] for level in self.levels))  # type: ignore[call-arg]
+        rows = range(len(self.regions))
+        places = rows[images] if isinstance(images, slice) else images.nonzero().flatten().tolist()
+        return replace(
+            super().__getitem__(images),
+            levels=tuple(level[images] for level in self.levels),  # type: ignore[call-arg]
+            regions=tuple(self.regions[i] for i in places),
+        )
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,7 @@ class MaskRcnn(MidlDetector):
             rpn_deltas=deltas,
             anchors=anchors.expand(len(proposals), -1, -1),
             levels=tuple(features),
+            regions=torch.split(x, counts),
         )
 
     def detection_loss(self, instances: Instances, targets: Sequence[Target]) -> dict[str, Tensor]:
@@ -211,6 +219,16 @@ class MaskRcnn(MidlDetector):
         masks = logits[torch.arange(len(labels), device=labels.device), labels].sigmoid()
         split = torch.split(masks, [len(f.labels) for f in found])
         return [replace(f, masks=of_image) for f, of_image in zip(found, split, strict=True)]
+
+    def pooled(self, features: list[Tensor], instances: Instances, weights: Tensor) -> Tensor:
+        """See MidlDetector. The feature of a proposal is what all box heads read."""
+        regions = _proposal_bags(instances).regions
+        # Valid proposals come first in a bag.
+        return torch.stack([w[: len(rows)] @ rows.float() for rows, w in zip(regions, weights, strict=True)])
+
+    def footprints(self, features: list[Tensor], instances: Instances) -> Tensor:
+        """See MidlDetector: the proposals themselves."""
+        return instances.priors
 
     def modules_by_role(self) -> dict[ParameterRole, list[nn.Module]]:
         """See MidlDetector.

@@ -127,6 +127,20 @@ class MidlDetector(nn.Module, ABC):
     def modules_by_role(self) -> dict[ParameterRole, list[nn.Module]]:
         """Return all modules with parameters by role; training freezes whole roles."""
 
+    @abstractmethod
+    def pooled(self, features: list[Tensor], instances: Instances, weights: Tensor) -> Tensor:
+        """Return the sum of the instances' features by weight, (B, D).
+
+        features: those that the instances were made from. weights: (B, N), 0 where an instance is not valid.
+        """
+
+    @abstractmethod
+    def footprints(self, features: list[Tensor], instances: Instances) -> Tensor:
+        """Return where each instance stands, (B, N, 4) xyxy in pixels of the batch, for maps of its values.
+
+        A map of anchors shows feature cells: the anchors of one cell and of its neighbors overlap each other widely.
+        """
+
     def mil_features(self, features: list[Tensor]) -> list[Tensor]:
         """Return what the MIL head reads, without gradient to the features where the switch says so."""
         return features if self.midl.mil_moves_features else [level.detach() for level in features]

@@ -12,7 +12,7 @@ from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import box_iou, sigmoid_focal_loss
 
-from detectors.anchors import pyramid_anchors
+from detectors.anchors import cells_around, pool_cells, pyramid_anchors
 from detectors.backbones import LEVEL_STRIDES, PyramidBackbone, build_trunk
 from detectors.config import MidlConfig
 from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
@@ -130,6 +130,15 @@ class RetinaNet(MidlDetector):
             iou_threshold=iou_threshold,
             max_boxes=max_boxes,
         )
+
+    def pooled(self, features: list[Tensor], instances: Instances, weights: Tensor) -> Tensor:
+        """See MidlDetector. The heads are shared by the levels, so the features of all are of one space."""
+        return torch.stack(pool_cells(features, weights, (_ANCHORS,) * len(features))).sum(dim=0)
+
+    def footprints(self, features: list[Tensor], instances: Instances) -> Tensor:
+        """See MidlDetector."""
+        sides = [torch.full((2,), float(stride), device=instances.priors.device) for stride in LEVEL_STRIDES]
+        return cells_around(instances.priors, features, (_ANCHORS,) * len(features), sides)
 
     def modules_by_role(self) -> dict[ParameterRole, list[nn.Module]]:
         """See MidlDetector."""

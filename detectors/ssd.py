@@ -20,6 +20,7 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSDClassificationHead, SSDRegressionHead
 from torchvision.ops import box_convert, box_iou
 
+from detectors.anchors import cells_around, pool_cells
 from detectors.config import MidlConfig
 from detectors.midl.heads import init_mil_branches, instance_rows
 from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
@@ -66,7 +67,8 @@ class Ssd300(MidlDetector):
         super().__init__(num_classes, midl, mean=levels.mean, std=levels.std)
         self.backbone = levels
         self.default_boxes = DefaultBoxGenerator(_ASPECT_RATIOS, scales=_SCALES, steps=_STEPS)
-        anchors = self.default_boxes.num_anchors_per_location()
+        self.anchors: list[int] = self.default_boxes.num_anchors_per_location()
+        anchors = self.anchors
         self.f1, self.f2 = (SSDClassificationHead(levels.channels, anchors, num_classes + 1) for _ in range(2))
         self.regressor = SSDRegressionHead(levels.channels, anchors)
         self.mil = SsdMilHead(levels.channels, anchors, num_classes, class_bias=midl.class_bias)
@@ -144,6 +146,16 @@ class Ssd300(MidlDetector):
             iou_threshold=iou_threshold,
             max_boxes=max_boxes,
         )
+
+    def pooled(self, features: list[Tensor], instances: Instances, weights: Tensor) -> Tensor:
+        """See MidlDetector. Each level has heads and channels of its own, and so a place of its own in the sum."""
+        return torch.cat(pool_cells(features, weights, self.anchors), dim=1)
+
+    def footprints(self, features: list[Tensor], instances: Instances) -> Tensor:
+        """See MidlDetector. The last level is one cell, the whole image."""
+        # Of the one default box without neighbours: its centre is the image's.
+        sizes_wh = instances.priors[:, -1:, :2] + instances.priors[:, -1:, 2:]  # (B, 1, 2)
+        return cells_around(instances.priors, features, self.anchors, [sizes_wh * step / SIDE for step in _STEPS])
 
     def modules_by_role(self) -> dict[ParameterRole, list[nn.Module]]:
         """See MidlDetector."""

@@ -14,7 +14,7 @@ from typing import Any
 from curate.browse.database import BrowseUnavailable, answering, connect, database_problem
 from curate.browse.documents import Document, LabeledBox, new_document, sample_fields, update_of
 from curate.browse.schema import declare_fields, new_dataset
-from curate.browse.scores import ScoredFrame, ScoreTables, frame_batches
+from curate.browse.scores import ScoredFrame, ScoreTables, duplicate_groups, frame_batches
 from curate.browse.views import save_views
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
@@ -39,29 +39,45 @@ def build_dataset(
     *,
     score_run: Path | None,
     selection: Sequence[SelectedFrame],
+    details: Mapping[str, Mapping[str, Any]] | None = None,
     ground_truth: Mapping[str, Sequence[LabeledBox]] | None = None,
     progress: Progress = SILENT,
 ) -> DatasetSummary:
     """Make or update the dataset `workspace.dataset_name`.
 
     `score_run` is a folder `scores/<run>`; of a cold start (embeddings only) nothing is taken, and `ranked` then
-    shows the selection. `ground_truth` maps the frame_id of labelled frames to their boxes; frames that it lacks lose
-    their ground truth, and None leaves all ground truth as it is. BrowseUnavailable if the database cannot be used.
+    shows the selection. `details` are the lines of selection.jsonl by frame_id. `ground_truth` maps the frame_id of
+    labelled frames to their boxes; frames that it lacks lose their ground truth, and None leaves all ground truth as
+    it is. BrowseUnavailable if the database cannot be used.
     """
     fo = connect()
     with answering():
-        return _build(fo, workspace, pool, ScoreTables(score_run), selection, ground_truth, progress)
+        gathered = _Gathered(
+            ScoreTables(score_run), {pick.frame_id: pick for pick in selection}, details or {},
+            duplicate_groups(workspace), ground_truth,
+        )  # fmt: skip
+        return _build(fo, workspace, pool, gathered, progress)
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What is known of the pool's frames, by frame_id; `groups` are those of near-duplicates."""
+
+    tables: ScoreTables
+    picks: Mapping[str, SelectedFrame]
+    details: Mapping[str, Mapping[str, Any]]
+    groups: Mapping[str, int]
+    ground_truth: Mapping[str, Sequence[LabeledBox]] | None
 
 
 def _build(
     fo: ModuleType,
     workspace: Workspace,
     pool: Pool,
-    tables: ScoreTables,
-    selection: Sequence[SelectedFrame],
-    ground_truth: Mapping[str, Sequence[LabeledBox]] | None,
+    gathered: _Gathered,
     progress: Progress,
 ) -> DatasetSummary:
+    tables = gathered.tables
     name = workspace.dataset_name
     if fo.dataset_exists(name):
         dataset = fo.load_dataset(name)
@@ -71,11 +87,10 @@ def _build(
     _describe(dataset, workspace, tables)
     collection = samples_collection(dataset)
 
-    picks = {pick.frame_id: pick for pick in selection}
     progress.start("FiftyOne", pool.frames.num_rows, "frames")
     for batch in frame_batches(pool, tables):
-        fields = [_fields(scored, workspace, pool, tables.categories, picks, ground_truth) for scored in batch]
-        _write(collection, dataset, fields, picks)
+        fields = [_fields(scored, workspace, pool, gathered) for scored in batch]
+        _write(collection, dataset, fields, gathered.picks)
         progress.advance(len(batch))
     progress.finish()
     _delete_frames_not_in(pool, dataset, collection)
@@ -99,20 +114,21 @@ def _fields(
     scored: ScoredFrame,
     workspace: Workspace,
     pool: Pool,
-    categories: Sequence[str],
-    picks: Mapping[str, SelectedFrame],
-    ground_truth: Mapping[str, Sequence[LabeledBox]] | None,
+    gathered: _Gathered,
 ) -> Document:
+    truth = gathered.ground_truth
     frame_id = scored.frame.frame_id
     fields = sample_fields(
         scored,
         pool.sources[scored.frame.source],
         workspace.frames,
-        categories=categories,
-        pick=picks.get(frame_id),
-        ground_truth=None if ground_truth is None else ground_truth.get(frame_id),
+        categories=gathered.tables.categories,
+        pick=gathered.picks.get(frame_id),
+        details=gathered.details.get(frame_id, {}),
+        duplicate_group=gathered.groups.get(frame_id),
+        ground_truth=None if truth is None else truth.get(frame_id),
     )
-    if ground_truth is None:
+    if truth is None:
         del fields["ground_truth"]
     return fields
 

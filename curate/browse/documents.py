@@ -35,11 +35,17 @@ def sample_fields(
     *,
     categories: Sequence[str],
     pick: SelectedFrame | None,
+    details: Mapping[str, Any],
+    duplicate_group: int | None,
     ground_truth: Sequence[LabeledBox] | None,
 ) -> Document:
-    """All fields that curate sets on a frame's sample, None where there is no value; tags are not among them."""
+    """All fields that curate sets on a frame's sample, None where there is no value; tags are not among them.
+
+    `details` is the pick's line of selection.jsonl, of which an older one lacks some; empty for other frames.
+    """
     frame = scored.frame
     scores = scored.scores or {}
+    parts = details.get("utility_parts") or {}
     return {
         "filepath": str(cache_path(frames_dir, frame.source, frame.frame_index)),
         "metadata": {
@@ -60,11 +66,22 @@ def sample_fields(
         "mean_uncertainty": _number(scores.get("mean_uncertainty")),
         "max_uncertainty": _number(scores.get("max_uncertainty")),
         "objectness_uncertainty": _number(scores.get("objectness_uncertainty")),
+        "top_k_uncertainty": _number(scores.get("top_k_uncertainty")),
+        "entropy": _number(scores.get("entropy")),
+        "margin": _number(scores.get("margin")),
+        "least_confidence": _number(scores.get("least_confidence")),
         "uncertainty_rank": scored.uncertainty_rank,
         "class_probabilities": scores.get("class_probabilities"),
         "rank": pick.rank if pick else None,
         "utility": _number(pick.utility) if pick else None,
         "reason": pick.reason if pick else None,
+        "utility_uncertainty": _number(parts.get("uncertainty")),
+        "utility_diversity": _number(parts.get("diversity")),
+        "utility_balance": _number(parts.get("balance")),
+        "cluster": details.get("cluster"),
+        "suppressed_count": (details.get("suppressed") or {}).get("count"),
+        "left_out": _left_out(details.get("left_out")),
+        "duplicate_group": duplicate_group,
         "predictions": _predictions(scores, frame.width, frame.height, categories) if scores else None,
         "ground_truth": None if ground_truth is None else _ground_truth(ground_truth, source.width, source.height),
     }
@@ -136,6 +153,14 @@ def _bare(detections: Document) -> list[Document]:
     """The boxes without what FiftyOne or a person adds to them."""
     names = ("bounding_box", "label", "confidence", "uncertainty")
     return [{name: detection.get(name) for name in names} for detection in detections.get("detections", ())]
+
+
+def _left_out(other: Mapping[str, Any] | None) -> str | None:
+    if not other:
+        return None
+    uncertainty = _number(other.get("uncertainty"))
+    known = "" if uncertainty is None else f" (uncertainty {uncertainty:.4g})"
+    return f"{other['frame_id']}{known}: {other['why']}"
 
 
 def _number(value: float | None) -> float | None:

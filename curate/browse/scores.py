@@ -40,6 +40,17 @@ class ScoreTables:
         return list(self.info.get("categories", ()))
 
 
+def duplicate_groups(workspace: Workspace) -> dict[str, int]:
+    """The near-duplicate group of each frame that is in one; empty where none were looked for."""
+    import pyarrow.compute as pc
+
+    if not workspace.duplicates.exists():
+        return {}
+    table = read_table(workspace.duplicates, ["frame_id", "duplicate_group"])
+    table = table.filter(pc.greater_equal(table["duplicate_group"], 0))
+    return dict(zip(table["frame_id"].to_pylist(), table["duplicate_group"].to_pylist(), strict=True))
+
+
 def frame_batches(pool: Pool, tables: ScoreTables) -> Iterator[list[ScoredFrame]]:
     """Every frame of the pool once: those that are scored in the order of the parts, then the others in pool order."""
     import numpy as np
@@ -47,10 +58,13 @@ def frame_batches(pool: Pool, tables: ScoreTables) -> Iterator[list[ScoredFrame]
     import pyarrow.compute as pc
 
     pool_ids = pool.frames["frame_id"].combine_chunks()
-    ids, ranks = _uncertainty_ranks(tables.parts, pool_ids)
+    unlabeled = pool.in_state("unlabeled")["frame_id"].combine_chunks()
+    ids, ranks = _uncertainty_ranks(tables.parts, unlabeled)
     position = 0
     for part in tables.parts:
         table = read_table(part)
+        # Of no use to a viewer, and slow as Python's numbers.
+        table = table.select([name for name in table.column_names if name != "embedding"])
         rows = pc.index_in(table["frame_id"].combine_chunks(), value_set=pool_ids)
         part_ranks = ranks[position : position + table.num_rows]
         position += table.num_rows
@@ -68,10 +82,10 @@ def frame_batches(pool: Pool, tables: ScoreTables) -> Iterator[list[ScoredFrame]
         yield [ScoredFrame(frame) for frame in to_rows(others.slice(start, BATCH_FRAMES), Frame)]
 
 
-def _uncertainty_ranks(parts: list[Path], pool_ids: "pa.Array") -> "tuple[pa.Array, Any]":
+def _uncertainty_ranks(parts: list[Path], unlabeled: "pa.Array") -> "tuple[pa.Array, Any]":
     """The scored frame_ids in the order of the parts, and each one's rank: 1 = most uncertain, 0 = none.
 
-    Equal uncertainties are ordered by frame_id. NaN and frames that are not in the pool have no rank.
+    Equal uncertainties are ordered by frame_id. NaN and frames that are not unlabelled have no rank.
     """
     import numpy as np
     import pyarrow as pa
@@ -82,7 +96,7 @@ def _uncertainty_ranks(parts: list[Path], pool_ids: "pa.Array") -> "tuple[pa.Arr
         return pa.array([], pa.string()), np.zeros(0, dtype=np.int64)
     table = pa.concat_tables(tables).combine_chunks()
     ids = table["frame_id"].combine_chunks()
-    usable = pc.and_(pc.is_in(ids, value_set=pool_ids), pc.is_finite(table["uncertainty"]))
+    usable = pc.and_(pc.is_in(ids, value_set=unlabeled), pc.is_finite(table["uncertainty"]))
     usable = pc.fill_null(usable, False).to_numpy(zero_copy_only=False)
     order = pc.sort_indices(table, sort_keys=[("uncertainty", "descending"), ("frame_id", "ascending")]).to_numpy()
     order = order[usable[order]]

@@ -1,4 +1,4 @@
-"""The saved views of the dataset: `ranked`, `selected`, and `video: <source>` for each video."""
+"""The saved views of the dataset: `ranked`, `selected`, `near-duplicates`, and `video: <source>` for each video."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,6 +7,7 @@ from curate.progress import SILENT, Progress
 
 RANKED = "ranked"
 SELECTED = "selected"
+DUPLICATES = "near-duplicates"
 VIDEO_PREFIX = "video: "
 
 MAX_VIDEO_VIEWS = 200
@@ -19,6 +20,7 @@ def save_views(dataset: Any, videos: Iterable[str], *, scored: bool, progress: P
     # A plain comparison, other than `exists`, can use the index.
     _save(dataset, RANKED, dataset.match({ranking: {"$gte": 1}}).sort_by(ranking))
     _save(dataset, SELECTED, dataset.match({"rank": {"$gte": 1}}).sort_by("rank"))
+    _save(dataset, DUPLICATES, dataset.match({"duplicate_group": {"$gte": 0}}).sort_by("duplicate_group"))
 
     videos = sorted(videos)
     if len(videos) > MAX_VIDEO_VIEWS:

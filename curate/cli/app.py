@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli import browse, demo, doctor, evaluate, export, probe, score, select, train, verify
+from curate.cli import browse, demo, diff, doctor, evaluate, explain, export, probe, score, select, train, verify
 
 app = typer.Typer(
     name="curate",
@@ -35,6 +35,8 @@ def _options(
 app.command("score")(score.score)
 app.command("train")(train.train)
 app.command("select")(select.select)
+app.command("explain")(explain.explain)
+app.command("diff")(diff.diff)
 app.command("browse")(browse.browse)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)

@@ -9,6 +9,7 @@ from curate.labels.table import load_labels
 from curate.pipeline.select import newest_run
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
+from curate.selection.details import read_details
 from curate.selection.write import read_info, read_selection
 from curate.types import SelectedFrame
 from curate.workspace import Workspace
@@ -22,9 +23,10 @@ def browse(workspace: Workspace, *, progress: Progress = SILENT) -> DatasetSumma
     The scores shown are those that the selection was made from; without a selection, the newest.
     Raises BrowseUnavailable (a CurateError) where MongoDB cannot start.
     """
-    run, selection = _or_none(lambda: newest_run(workspace)), list[SelectedFrame]()
+    run, selection, details = _or_none(lambda: newest_run(workspace)), list[SelectedFrame](), {}
     if (workspace.selection / "selection.csv").exists():
         run, selection = read_info(workspace.selection).run, read_selection(workspace.selection)
+        details = read_details(workspace.selection)
     ground_truth = {
         frame.frame_id: [
             LabeledBox(box, category) for box, category in zip(frame.boxes_xyxy, frame.categories, strict=True)
@@ -36,6 +38,7 @@ def browse(workspace: Workspace, *, progress: Progress = SILENT) -> DatasetSumma
         Pool.load(workspace),
         score_run=workspace.scores / run if run else None,
         selection=selection,
+        details=details,
         ground_truth=ground_truth,
         progress=progress,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from curate.browse.database import BrowseUnavailable
 from curate.labels.table import load_labels
 from curate.pipeline.browse import browse
+from curate.pipeline.duplicates import find_duplicates
 from curate.pipeline.index import DEFAULT_SAMPLING, IndexResult, index
 from curate.pipeline.label import label
 from curate.pipeline.score import find_detector, score
@@ -94,6 +95,13 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
             progress.say(
                 f"Labels: {labeled.frames:,} frames with {labeled.boxes:,} boxes of {len(labeled.categories)} classes "
                 f"({labeled.added:,} new, {labeled.replaced:,} replaced)"
+            )
+        with report.stage("duplicates"):
+            duplicates = find_duplicates(workspace, progress=progress)
+        report.results["duplicates"] = vars(duplicates)
+        if duplicates.groups:
+            progress.say(
+                f"Near-duplicates: {duplicates.frames:,} frames in {duplicates.groups:,} groups of the same picture"
             )
         # Before hours of training, not after.
         options.budget.check(Pool.load(workspace).in_state("unlabeled").num_rows)

@@ -1,4 +1,4 @@
-"""Score the unlabelled frames: with a detector all of MIDL's scores, without one the features for a cold start."""
+"""Score the frames: with a detector all of MIDL's scores, without one the features for a cold start."""
 
 import hashlib
 from dataclasses import dataclass
@@ -24,15 +24,17 @@ class ScoreResult:
 
 
 def score(workspace: Workspace, *, detector: str | None, progress: Progress = SILENT) -> ScoreResult:
-    """Score every unlabelled frame that this detector has not scored yet.
+    """Score every frame that this detector has not scored yet, and that is not ignored.
+
+    Of the labelled frames the features count: what is picked should be far from them.
 
     `detector` is the name of a trained detector of the workspace or the path of its folder; None computes features
     with the embedded pretrained backbone. A killed run goes on with the shards that are missing.
     """
-    from curate.scoring.scorers import detector_scorer, embedding_scorer
+    from curate.scoring.scorers import DETECTOR_FORMAT, detector_scorer, embedding_scorer
 
-    frame_ids = Pool.load(workspace).in_state("unlabeled")["frame_id"].to_pylist()
-    if not frame_ids:
+    pool = Pool.load(workspace)
+    if pool.count("unlabeled") == 0:
         raise CurateError("every frame of the pool is labelled or ignored: nothing to score; add videos")
     if detector is None:
         info = RunInfo("embedding", "", (), "")
@@ -42,12 +44,13 @@ def score(workspace: Workspace, *, detector: str | None, progress: Progress = SI
         weights = hashlib.sha256((directory / "weights.safetensors").read_bytes()).hexdigest()
         categories = workspace.read_json(directory / "config.json")["categories"]
         info = RunInfo("detector", directory.name, tuple(categories), weights)
-        name = f"{directory.name}-{weights[:8]}"
+        name = f"{directory.name}-{weights[:8]}-v{DETECTOR_FORMAT}"
     run = ScoreRun(workspace.scores / name)
+    frame_ids = pool.not_ignored()["frame_id"].to_pylist()
     run.plan(info, frame_ids)
     pending = run.pending()
     if not pending:
-        progress.say(f"Scores: all {len(frame_ids):,} unlabelled frames were scored before ({name})")
+        progress.say(f"Scores: all {len(frame_ids):,} frames were scored before ({name})")
         return ScoreResult(name, 0)
     scorer = embedding_scorer() if detector is None else detector_scorer(directory)
     frames = run.score(pending, scorer, partial(cache_path_of, workspace.frames), progress=progress)

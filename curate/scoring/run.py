@@ -120,5 +120,17 @@ class ScoreRun:
                 )
             yield table
 
+    def row(self, frame_id: str) -> dict[str, Any] | None:
+        """All columns of one frame; None where it is not scored."""
+        import pyarrow.compute as pc
+
+        plan = read_table(self.directory / "plan.parquet")
+        shards = plan.filter(pc.equal(plan["frame_id"], frame_id))["shard"].to_pylist()
+        if not shards or not self._part(shards[0]).exists():
+            return None
+        part = read_table(self._part(shards[0]))
+        rows: list[dict[str, Any]] = part.filter(pc.equal(part["frame_id"], frame_id)).to_pylist()
+        return rows[0] if rows else None
+
     def _part(self, shard: int) -> Path:
         return self.directory / f"part-{shard:06d}.parquet"

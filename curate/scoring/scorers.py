@@ -5,6 +5,9 @@ Columns of a detector's part, one row a frame:
   mean_uncertainty          mean of Eq. 5 over instances and classes (Eq. 6)
   max_uncertainty           the highest instance uncertainty
   objectness_uncertainty    Eq. 7 with uniform class probabilities: objectness alone weighs
+  top_k_uncertainty         MI-AOD: mean of the 10,000 highest instance uncertainties
+  entropy, margin, least_confidence   of the predicted boxes' classes, that of the most uncertain box; 0 without boxes
+  embedding                 (128,), length 1: features of objects, classes and scene (detectors/image_features.py)
   class_probabilities       Eq. 8, one value a class
   boxes_xyxy                predicted boxes in pixels of the cached JPEG, best first
   labels, scores, box_uncertainties   of those boxes; labels index the categories of run.json
@@ -19,8 +22,19 @@ from curate.scoring.run import ShardScorer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCALAR_COLUMNS = ("uncertainty", "mean_uncertainty", "max_uncertainty", "objectness_uncertainty")
+SCALAR_COLUMNS = (
+    "uncertainty",
+    "mean_uncertainty",
+    "max_uncertainty",
+    "objectness_uncertainty",
+    "top_k_uncertainty",
+    "entropy",
+    "margin",
+    "least_confidence",
+)
 EMBEDDING_DIM = 128
+DETECTOR_FORMAT = 2
+"""Counts the sets of columns that detectors' parts have had. It is in a run's name: parts of two are never mixed."""
 
 
 def detector_scorer(directory: Path) -> ShardScorer:
@@ -34,6 +48,7 @@ def detector_scorer(directory: Path) -> ShardScorer:
         [
             ("frame_id", pa.string()),
             *((name, pa.float64()) for name in SCALAR_COLUMNS),
+            ("embedding", pa.list_(pa.float32(), EMBEDDING_DIM)),
             ("class_probabilities", pa.list_(pa.float32())),
             ("boxes_xyxy", pa.list_(pa.list_(pa.float32()))),
             ("labels", pa.list_(pa.int32())),
@@ -48,6 +63,7 @@ def detector_scorer(directory: Path) -> ShardScorer:
             {
                 "frame_id": frame_id,
                 **{name: float(getattr(result, name)) for name in SCALAR_COLUMNS},
+                "embedding": result.embedding,
                 "class_probabilities": result.class_probabilities,
                 "boxes_xyxy": list(result.boxes_xyxy),
                 "labels": result.labels,

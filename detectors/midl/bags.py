@@ -27,6 +27,8 @@ from detectors.model import Instances
 
 # An instance with this IoU to a box is on an object (paper Fig. 9).
 ON_OBJECT_IOU = 0.5
+# MI-AOD scores an image by its so many most uncertain instances (Yuan et al. 2021; its published code).
+TOP_K = 10_000
 # An unlabeled image has class c if any of its instances scores this for c.
 PSEUDO_LABEL_SCORE = 0.5
 
@@ -56,9 +58,11 @@ class BagScores:
     mean_uncertainty: Tensor  # (B,) mean of u over valid instances and classes: Eq. 6
     max_uncertainty: Tensor  # (B,) largest instance uncertainty, weighted over classes as in Eq. 7
     objectness_uncertainty: Tensor  # (B,) p_cls uniform, p_obj learned
+    top_k_uncertainty: Tensor  # (B,) MI-AOD: mean of the TOP_K largest means of u over classes, of all if fewer
     class_probabilities: Tensor  # (B, C) Eq. 8
     instance_uncertainties: Tensor  # (B, N) sum_c u * p_cls
     objectness: Tensor  # (B, N) p_obj
+    instance_weights: Tensor  # (B, N) p_obj * sum_c p_cls, both as learned
 
 
 def objectness_logits(instances: Instances, midl: MidlConfig) -> Tensor:
@@ -166,7 +170,22 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
             mean_uncertainty=image_uncertainty(u, None, None, valid=valid),
             max_uncertainty=largest,
             objectness_uncertainty=image_uncertainty(u, None, weights.p_obj, valid=valid),
+            top_k_uncertainty=top_k_uncertainty(u, valid),
             class_probabilities=image_class_probability(weights.p_cls, weights.p_obj),
             instance_uncertainties=per_instance,
             objectness=weights.p_obj,
+            instance_weights=weights.p_obj * weights.p_cls.sum(dim=-1),
         )
+
+
+def top_k_uncertainty(u: Tensor, valid: Tensor, k: int = TOP_K) -> Tensor:
+    """Mean of the k largest instance uncertainties, each a mean over classes (Yuan et al., CVPR 2021).
+
+    u: (B, N, C). valid: (B, N) bool; a bag with fewer valid instances than k has the mean of those.
+
+    Returns: (B,), 0 for a bag without valid instances.
+    """
+    per_instance = u.mean(dim=-1) * valid
+    if per_instance.shape[1] > k:
+        per_instance = per_instance.topk(k, dim=1, sorted=False).values
+    return per_instance.sum(dim=1) / valid.sum(dim=1).clamp(min=1, max=k)

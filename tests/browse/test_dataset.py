@@ -126,7 +126,7 @@ def test_saved_views_of_videos_follow_the_pool(space: tuple[Workspace, Pool]) ->
     )
     summary = build_dataset(workspace, smaller, score_run=None, selection=[])
     assert summary.samples == 22
-    assert sorted(load(workspace).list_saved_views()) == ["mine", "ranked", "selected", names[1]]
+    assert sorted(load(workspace).list_saved_views()) == ["mine", "near-duplicates", "ranked", "selected", names[1]]
 
 
 def test_cold_start_ranks_by_the_selection(space: tuple[Workspace, Pool]) -> None:
@@ -154,6 +154,48 @@ def test_a_second_build_writes_nothing(space: tuple[Workspace, Pool]) -> None:
     build_dataset(workspace, pool, score_run=run, selection=selection, ground_truth=truth)
     assert documents(workspace) == before
     assert load(workspace).list_saved_views(info=True) == views
+
+
+def test_why_a_frame_was_picked_and_what_looks_the_same(space: tuple[Workspace, Pool]) -> None:
+    workspace, pool = space
+    run = write_detector_run(workspace, pool)
+    ranking = list(by_uncertainty(run))
+    picks = ranking[:2]
+    details = {
+        picks[0]: {
+            "frame_id": picks[0],
+            "utility_parts": {"uncertainty": 0.5, "diversity": 0.25},
+            "cluster": 0,
+            "suppressed": {"count": 3, "frames": []},
+            "left_out": {"frame_id": ranking[2], "uncertainty": 0.125, "why": "gap"},
+        },
+        picks[1]: {"frame_id": picks[1]},
+    }
+    groups = [4 if frame_id in ranking[2:5] else -1 for frame_id in pool.frames["frame_id"].to_pylist()]
+    write_table(workspace.duplicates, pa.table({"frame_id": pool.frames["frame_id"], "duplicate_group": groups}))
+    build_dataset(workspace, pool, score_run=run, selection=select(pool, picks), details=details)
+    dataset = load(workspace)
+    names = ("utility_uncertainty", "utility_diversity", "utility_balance", "cluster", "suppressed_count", "left_out")
+    first, second, other = (dataset.one({"frame_id": frame_id}) for frame_id in ranking[:3])
+    assert [first[name] for name in names] == [0.5, 0.25, None, 0, 3, f"{ranking[2]} (uncertainty 0.125): gap"]
+    assert [second[name] for name in names] == [None] * 6
+    assert (first.duplicate_group, other.duplicate_group) == (None, 4)
+    assert first.entropy is None, "scored before there was a column for it"
+    assert set(dataset.load_saved_view("near-duplicates").values("frame_id")) == set(ranking[2:5])
+    build_dataset(workspace, pool, score_run=run, selection=select(pool, ranking[5:6]), details={})
+    assert load(workspace).count("cluster") == 0
+
+
+def test_labelled_frames_show_their_scores_but_have_no_rank(space: tuple[Workspace, Pool]) -> None:
+    workspace, pool = space
+    run = write_detector_run(workspace, pool)
+    ranking = list(by_uncertainty(run))
+    pool.set_state(ranking[:2], "labeled")
+    build_dataset(workspace, pool, score_run=run, selection=[])
+    dataset = load(workspace)
+    assert dataset.load_saved_view("ranked").values("frame_id") == ranking[2:]
+    assert dataset.one({"frame_id": ranking[0]}).uncertainty is not None
+    assert dataset.one({"frame_id": ranking[2]}).uncertainty_rank == 1
 
 
 def test_what_a_person_did_survives_a_rebuild(space: tuple[Workspace, Pool]) -> None:

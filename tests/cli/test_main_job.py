@@ -10,6 +10,9 @@ from commands import curate, rows, selection
 from example import COLD, TRAIN, Example
 from PIL import Image
 
+from curate.pipeline.score import score
+from curate.workspace import Workspace
+
 
 def report(workspace: Path) -> dict:
     return json.loads((workspace / "report.json").read_text())
@@ -73,16 +76,20 @@ def test_ranking_comes_from_the_detector_trained_on_the_labels(example: Example,
     assert not (detector / "resume.pt").exists()
     parts = list(next((ranked / "scores").glob("retinanet-*")).glob("part-*.parquet"))
     table = pq.read_table(parts)
-    assert table.num_rows == 40
+    assert table.num_rows == 50, "the labelled frames too, for their features"
     assert set(table.column_names) == {
         "frame_id", "uncertainty", "mean_uncertainty", "max_uncertainty", "objectness_uncertainty",
+        "top_k_uncertainty", "entropy", "margin", "least_confidence", "embedding",
         "class_probabilities", "boxes_xyxy", "labels", "scores", "box_uncertainties",
     }  # fmt: skip
     for row in table.to_pylist():
         assert len(row["class_probabilities"]) == 3
         assert len(row["boxes_xyxy"]) == len(row["labels"]) == len(row["scores"]) == len(row["box_uncertainties"])
         assert 0 <= row["mean_uncertainty"] <= row["max_uncertainty"] <= 1
-    best = max(table.to_pylist(), key=lambda row: row["uncertainty"])
+        assert sum(v * v for v in row["embedding"]) == pytest.approx(1, abs=1e-5)
+        assert all(0 <= row[name] <= 1 for name in ("entropy", "margin", "least_confidence", "top_k_uncertainty"))
+    unlabeled = [row for row in table.to_pylist() if row["frame_id"] not in labeled]
+    best = max(unlabeled, key=lambda row: row["uncertainty"])
     assert best["frame_id"] == picked[0]["frame_id"]
 
 
@@ -204,3 +211,16 @@ def test_evaluate_and_probe(example: Example, ranked: Path, tmp_path: Path) -> N
     shutil.copy(next(example.videos.iterdir()), bracketed)
     (row,) = [line for line in curate("probe", bracketed).stdout.splitlines() if "h264" in line]
     assert " ".join(row.split()) == "take [1].mp4 mp4 h264 yuv420p 320x240 25 50 2.00 1/12800 decord B-frames"
+
+
+def test_scores_without_the_present_columns_stay_and_a_new_run_is_made(ranked: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(ranked, workspace)
+    run = next((workspace / "scores").glob("retinanet-*"))
+    old = run.rename(run.with_name(run.name.removesuffix("-v2")))
+    assert old.name != run.name
+    before = {path.name: path.read_bytes() for path in old.iterdir()}
+    detector = next((workspace / "detectors").iterdir()).name
+    result = score(Workspace.open(workspace), detector=detector)
+    assert (result.run, result.frames) == (run.name, 50)
+    assert {path.name: path.read_bytes() for path in old.iterdir()} == before

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from detector_data import CATEGORIES
 
 from detectors.config import MidlConfig, TrainConfig
 from detectors.data import LabeledImage
+from detectors.inference import ImageScore
 from detectors.model import MidlDetector
 from detectors.registry import build_detector
 from detectors.training import StepReport, train
@@ -24,6 +27,24 @@ def spread_classifiers(detector: MidlDetector, std: float) -> None:
     for head in detector.modules_by_role()["classifiers"]:
         layers = [layer for layer in head.modules() if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)]
         torch.nn.init.normal_(layers[-1].weight, std=std)
+
+
+def boxes_alone(
+    boxes_xyxy: np.ndarray, labels: np.ndarray, masks: tuple[dict[str, Any], ...] | None = None
+) -> ImageScore:
+    """What a detector says that is sure of these boxes, and of nothing else."""
+    n = len(labels)
+    return ImageScore(
+        **dict.fromkeys(("uncertainty", "mean_uncertainty", "max_uncertainty", "objectness_uncertainty"), 0.0),
+        **dict.fromkeys(("top_k_uncertainty", "entropy", "margin", "least_confidence"), 0.0),
+        embedding=np.zeros(128, np.float32),
+        class_probabilities=np.zeros(len(CATEGORIES), np.float32),
+        boxes_xyxy=boxes_xyxy,
+        labels=labels,
+        scores=np.ones(n, np.float32),
+        box_uncertainties=np.zeros(n, np.float32),
+        masks=masks,
+    )
 
 
 def go(

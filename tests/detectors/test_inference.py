@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from detector_data import CATEGORIES
-from detector_runs import spread_classifiers, tiny
+from detector_runs import boxes_alone, spread_classifiers, tiny
 
 from detectors.checkpoint import LoadedDetector, load_detector, save_detector
 from detectors.config import TrainConfig
@@ -58,13 +58,7 @@ class _Oracle(Scorer):
 
     def score(self, paths) -> list[ImageScore]:  # type: ignore[no-untyped-def]
         found = [self._answers[path] for path in paths]
-        return [
-            ImageScore(
-                0.0, 0.0, 0.0, 0.0, np.zeros(2, np.float32), f.boxes_xyxy + np.float32(self._shift), f.labels,
-                np.ones(len(f.labels), np.float32), np.zeros(len(f.labels), np.float32),
-            )
-            for f in found
-        ]  # fmt: skip
+        return [boxes_alone(f.boxes_xyxy + np.float32(self._shift), f.labels) for f in found]
 
 
 def test_average_precision_of_known_answers(images: list[LabeledImage], loaded: LoadedDetector) -> None:

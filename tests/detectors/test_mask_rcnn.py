@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from detector_data import CATEGORIES, write_images
-from detector_runs import go
+from detector_runs import boxes_alone, go
 
 from detectors import mask_rcnn
 from detectors.batches import BatchLoader
@@ -253,11 +253,7 @@ class _Oracle(Scorer):
                 bitmap = np.zeros((64, 96), dtype=bool)
                 bitmap[y1:y2, x1 : x2 + self._grown] = True
                 masks.append(encode_mask(bitmap))
-            n = len(found.labels)
-            ones = np.ones(n, np.float32)
-            answers.append(
-                ImageScore(0, 0, 0, 0, np.zeros(2), found.boxes_xyxy, found.labels, ones, ones, tuple(masks))
-            )
+            answers.append(boxes_alone(found.boxes_xyxy, found.labels, tuple(masks)))
         return answers
 
 
