@@ -1,11 +1,11 @@
 """Boxes, sizes and segmentations of label files: checked, and brought to the pixels of the upright source."""
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from curate.labels.types import BoxXyxy
+from curate.values import finite_numbers
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,6 @@ class Canvas:
         smallest = max((self.file_width - 1) / self.width, (self.file_height - 1) / self.height)
         largest = min((self.file_width + 1) / self.width, (self.file_height + 1) / self.height)
         return smallest <= largest
-
-
-def finite_numbers(value: Any) -> tuple[float, ...] | None:
-    """`value` as floats if it is a list of finite numbers, else None. JSON in Python lets NaN and Infinity through."""
-    if not isinstance(value, list):
-        return None
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in value):
-        return None
-    try:
-        numbers = tuple(float(number) for number in value)
-    except OverflowError:  # a whole number beyond the range of a float
-        return None
-    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def parse_bbox(value: Any) -> BoxXyxy | None:
