@@ -62,6 +62,23 @@ def to_source(box: BoxXyxy, canvas: Canvas) -> BoxXyxy | None:
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
+@dataclass(frozen=True)
+class Overshoot:
+    """How far a box reaches past the edge of its picture, in the source's pixels, and whether that is small."""
+
+    pixels: float
+    small: bool
+
+
+def past_edge(box: BoxXyxy, canvas: Canvas) -> Overshoot:
+    """How far a box reaches past the edge. Small is up to 2 pixels, or 1% of the side: rounding, a careless hand."""
+    scale_x, scale_y = canvas.scale_xy
+    along_x = max(-box[0] * scale_x, box[2] * scale_x - canvas.width, 0.0)
+    along_y = max(-box[1] * scale_y, box[3] * scale_y - canvas.height, 0.0)
+    small = along_x <= max(2.0, canvas.width / 100) and along_y <= max(2.0, canvas.height / 100)
+    return Overshoot(max(along_x, along_y), small)
+
+
 def parse_segmentation(value: Any, canvas: Canvas) -> str | None:
     """A COCO segmentation in the source's pixels as JSON text: "" where there is none, None where it is not valid.
 
