@@ -104,11 +104,34 @@ def _parse_rle(value: dict[str, Any], canvas: Canvas) -> str | None:
     size, counts = value.get("size"), value.get("counts")
     if size != [canvas.height, canvas.width]:
         return None
-    if isinstance(counts, list):
-        if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
-            return None
-        if sum(counts) != canvas.height * canvas.width:
-            return None
-    elif not (isinstance(counts, str) and counts.isascii()):
+    lengths = _decompressed(counts) if isinstance(counts, str) else counts
+    if not isinstance(lengths, list):
+        return None
+    if not all(isinstance(length, int) and not isinstance(length, bool) and length >= 0 for length in lengths):
+        return None
+    if sum(lengths) != canvas.height * canvas.width:
         return None
     return json.dumps({"counts": counts, "size": size}, separators=(",", ":"))
+
+
+def _decompressed(counts: str) -> list[int] | None:
+    """The run lengths of COCO's compressed form (`rleFrString` of pycocotools), None where it breaks off.
+
+    Each character has 5 bits, lowest first, and whether the number goes on; from the third on a number is the
+    difference from the one two before it.
+    """
+    lengths: list[int] = []
+    number, shift = 0, 0
+    for character in counts:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            return None
+        number |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            number -= 1 << shift
+        lengths.append(number + (lengths[-2] if len(lengths) > 2 else 0))
+        number, shift = 0, 0
+    return lengths if shift == 0 else None

@@ -180,11 +180,12 @@ def _size(bundle: Bundle, name: str, problems: Problems) -> tuple[int | None, in
     """The size of a picture of the return, as a viewer shows it."""
     from PIL import ExifTags, Image, UnidentifiedImageError
 
-    try:
-        with bundle.open(name) as file, Image.open(file) as image:
-            width, height = image.size
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        problems.add("bad-picture", name, str(error).partition("\n")[0])
-        return None, None
+    with bundle.open(name) as file:
+        try:
+            with Image.open(file) as image:
+                width, height = image.size
+                turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            problems.add("bad-picture", name, str(error).partition("\n")[0])
+            return None, None
     return (height, width) if turned else (width, height)
