@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli import browse, demo, doctor, evaluate, export, lint, probe, score, select, train, verify
+from curate.cli import browse, demo, doctor, evaluate, export, label, lint, probe, score, select, train, verify
 
 app = typer.Typer(
     name="curate",
@@ -38,6 +38,7 @@ app.command("select")(select.select)
 app.command("browse")(browse.browse)
 app.command("export")(export.export)
 app.command("lint")(lint.lint)
+app.command("label")(label.label)
 app.command("verify")(verify.verify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("probe")(probe.probe)

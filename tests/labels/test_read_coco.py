@@ -246,11 +246,6 @@ def test_bad_file(tmp_path: Path, spoil: Callable[[dict[str, Any]], Any], kind: 
         assert text in message
 
 
-def test_every_kind_of_problem_has_a_bad_file() -> None:
-    elsewhere = {"not-json", "ambiguous-video"}
-    assert {kind for _, kind, _ in BAD} | elsewhere == set(ADVICE)
-
-
 def test_ambiguous_video(tmp_path: Path) -> None:
     other = Source("clip-77777777", "/other/clip.mp4", "7" * 64, 1, 1, "video", 200, 100, frames=10)
     path = write(tmp_path / "labels.json", GOOD)
@@ -260,7 +255,7 @@ def test_ambiguous_video(tmp_path: Path) -> None:
     assert caught.value.problems[0].count == 1  # once a video, not once an image
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"PK\x03\x04", b'{"images": [}', b"[" * 200_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"PK\x03\x04", b'{"images": [}', b"[" * 200_000])
 def test_not_json(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "labels.json"
     path.write_bytes(content)
@@ -283,13 +278,13 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 def test_problems_are_counted_and_three_are_named(tmp_path: Path) -> None:
     document = copy.deepcopy(GOOD)
-    document["images"] += [{"id": 10 + n, "file_name": f"new{n}.jpg"} for n in range(5)]
-    document["annotations"][0]["bbox"] = [1, 1, 0, 1]
+    document["images"][:0] = [{"id": 10 + n, "file_name": f"new{n}.jpg"} for n in range(5)]
+    document["annotations"][0]["bbox"] = [300, 1, 5, 1]
     with pytest.raises(CurateError) as caught:
         read(tmp_path, document)
     message = str(caught.value)
     assert '(5 in all: image 10 "new0.jpg", image 11 "new1.jpg", image 12 "new2.jpg", ...)' in message
-    assert message.endswith("also bad-bbox (1)")
+    assert message.endswith("also bbox-outside (1)")
 
 
 def test_objects_of_a_refused_image_are_no_further_problem(tmp_path: Path) -> None:
