@@ -62,6 +62,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "bad-picture": "the picture beside the labels cannot be read; get it again, or take it out",
     "bad-xml": "give Pascal VOC XML as the labelling tool exported it",
     "xml-doctype": "label files need no DOCTYPE; take it out",
+    "bad-mask": "masks are as Pascal VOC and SBD publish them; get the file again, or take it out",
     "not-voc": "the root of a Pascal VOC file is <annotation>",
 }
 

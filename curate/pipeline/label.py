@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.errors import CurateError
+from curate.errors import CurateError, UsageError
 from curate.labels.coco import read_coco
+from curate.labels.dataset import read_dataset
 from curate.labels.history import Version, find_version, keep_version
 from curate.labels.table import MergeReport, load_labels, load_labels_file, merge, save_labels
 from curate.labels.types import LabeledFrame, LabelSet
@@ -29,10 +30,26 @@ class LabelResult:
     categories: tuple[str, ...]
 
 
-def label(workspace: Workspace, path: Path, *, progress: Progress = SILENT) -> LabelResult:
-    """Merge the COCO or CocoVID file at `path` into the labelled set, with whatever classes it has."""
+def label(
+    workspace: Workspace, path: Path, *, dataset_format: str | None = None, progress: Progress = SILENT
+) -> LabelResult:
+    """Merge the COCO or CocoVID file at `path` into the labelled set, with whatever classes it has.
+
+    Of a folder, a data set of one of the formats of `curate/labels/datasets/`, the labels of the pool's pictures are
+    taken; `dataset_format` names the format where it is not to be found out.
+    """
     pool = Pool.load(workspace)
-    new = read_coco(path, labelable(pool))
+    if path.is_dir():
+        found = read_dataset(path, labelable(pool), format=dataset_format)
+        progress.say(
+            f"Data set: {found.format} labels of {len(found.labels.frames):,} pictures of the pool, "
+            f"{found.not_in_pool:,} further pictures are not in it"
+        )
+        new = found.labels
+    elif dataset_format is not None:
+        raise UsageError(f"--labels-format {dataset_format}: is for folders, and {path} is none; leave it out")
+    else:
+        new = read_coco(path, labelable(pool))
     merged, counts = merge(load_labels(workspace), new)
     keep_labels(workspace, pool, merged, new=new.frames, progress=progress)
     return result_of(merged, counts)

@@ -31,7 +31,7 @@ def find(bundle: Bundle) -> list[str]:
     names = [name for name in bundle.names if PurePosixPath(name).suffix.lower() == ".json"]
     if len(names) == 1 and names[0] != "notes.json" and len(bundle.names) == 1:
         return names
-    return [name for name in names if _has_the_lists(bundle.read(name))]
+    return [name for name in names if has_the_lists(bundle.read(name))]
 
 
 def read(bundle: Bundle, names: Sequence[str], problems: Problems) -> Returned:
@@ -53,7 +53,8 @@ def read(bundle: Bundle, names: Sequence[str], problems: Problems) -> Returned:
     return Returned(tuple(dict.fromkeys(categories)), tuple(images))
 
 
-def _has_the_lists(data: bytes) -> bool:
+def has_the_lists(data: bytes) -> bool:
+    """Whether a file looks like COCO, without being parsed."""
     return all(re.search(rb'"%s"\s*:\s*\[' % key.encode(), data) for key in _KEYS)
 
 

@@ -37,20 +37,20 @@ def read(bundle: Bundle, names: Sequence[str], problems: Problems) -> Returned:
     for name in names:
         with problems.inside(bundle.place(name)):
             data = bundle.read(name)
-            root = _parse(data, problems)
+            root = parse_xml(data, problems)
             if root.tag != "annotation":
                 problems.add("not-voc", "", f"the root is <{root.tag:.40}>")
                 continue
             image = ReturnedImage(
                 subject=shown(root.findtext("filename", "")),
                 file_name=root.findtext("filename", "").strip() or name,
-                size_wh=(_whole(root.findtext("size/width")), _whole(root.findtext("size/height"))),
+                size_wh=(whole_number(root.findtext("size/width")), whole_number(root.findtext("size/height"))),
                 place=bundle.place(name),
                 label_file=bundle.label_file(name),
                 label_file_sha256=hashlib.sha256(data).hexdigest(),
             )
             for number, element in enumerate(root.findall("object"), start=1):
-                object_ = _object(element, f"object {number}", problems)
+                object_ = read_object(element, f"object {number}", problems)
                 if object_ is not None:
                     image.objects.append(object_)
             images.append(image)
@@ -58,7 +58,7 @@ def read(bundle: Bundle, names: Sequence[str], problems: Problems) -> Returned:
     return Returned(tuple(sorted(classes)), tuple(images))
 
 
-def _parse(data: bytes, problems: Problems) -> "Element":
+def parse_xml(data: bytes, problems: Problems) -> "Element":
     """The document's root. A DOCTYPE is refused, and with it entities that grow or that read other files."""
     from xml.etree.ElementTree import TreeBuilder
     from xml.parsers import expat
@@ -94,7 +94,13 @@ def _parse(data: bytes, problems: Problems) -> "Element":
     return builder.close()
 
 
-def _object(element: "Element", subject: str, problems: Problems) -> ReturnedObject | None:
+def read_object(
+    element: "Element", subject: str, problems: Problems, *, first_pixel: int | None = None
+) -> ReturnedObject | None:
+    """An `<object>`; None where it is none, which is noted.
+
+    With a `first_pixel` the corners are those of the first and last pixel inside, counted from it; else they stand.
+    """
     name = (element.findtext("name") or "").strip()
     if not is_text(name):
         problems.add("bad-category-name", subject, f"name is {shown(name)}")
@@ -102,6 +108,9 @@ def _object(element: "Element", subject: str, problems: Problems) -> ReturnedObj
     texts = [element.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
     corners = finite_numbers([_number(text) for text in texts])
     stated = f"bndbox is {shown(texts)}"
+    if corners is not None and first_pixel is not None:
+        x1, y1, x2, y2 = (corner - first_pixel for corner in corners)
+        corners = (x1, y1, x2 + 1, y2 + 1)
     if corners is None or corners[0] >= corners[2] or corners[1] >= corners[3]:
         problems.add("bad-bbox", subject, stated)
         return None
@@ -125,7 +134,7 @@ def _number(text: str | None) -> Any:
         return text
 
 
-def _whole(text: str | None) -> Any:
+def whole_number(text: str | None) -> Any:
     """A size: a whole number where it is one, else the text as it stands, which is then refused by its value."""
     if text is None:
         return None
