@@ -219,8 +219,8 @@ def test_coco_in_a_folder_a_split(tmp_path: Path) -> None:
 def test_cocovid_of_pictures_and_of_videos(tmp_path: Path) -> None:
     videos = [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}, {"id": 3, "name": "three"}]
     document = json.loads(annotations("one/0.jpg", "one/1.jpg", "two/0.jpg", "three/0.jpg", videos=videos))
-    for image, (video, index) in zip(document["images"], ((1, 0), (1, 1), (2, 0), (3, 7)), strict=True):
-        image.update(video_id=video, frame_index=index)
+    for image, (video, number) in zip(document["images"], ((1, 0), (1, 1), (2, 0), (3, 7)), strict=True):
+        image.update(video_id=video, frame_index=number)
     write(tmp_path / "labels.json", json.dumps(document))
     write(tmp_path / "notes.json", "{}")
     sources = [*pictures(tmp_path / "frames", "one/0.jpg", "one/1.jpg"), source(tmp_path / "three.mp4", "video")]
