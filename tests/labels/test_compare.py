@@ -1,8 +1,10 @@
 """Labels against predictions, by small cases that can be counted by hand."""
 
+from dataclasses import replace
+
 import pytest
 
-from curate.labels.compare import FrameChange, Predicted, compare, flip_counts, suspects
+from curate.labels.compare import FrameChange, Predicted, compare, flip_counts, same_objects, suspects
 from curate.labels.types import BoxXyxy, LabeledFrame
 
 SQUARE: BoxXyxy = (10, 10, 20, 20)
@@ -101,3 +103,22 @@ def test_the_most_suspicious_come_first() -> None:
     frames = [frame((SQUARE, "car"), id_="a"), frame((SQUARE, "car"), id_="b")]
     found = suspects(frames, {"a": [(SQUARE, "bus", 0.6)], "b": [(SQUARE, "bus", 0.9)]})
     assert [one.frame_id for one in found] == ["b", "a"]
+
+
+def test_rounding_and_order_are_no_change() -> None:
+    polygon = "[[10.0,10.0,20.0,10.0,20.0,20.0]]"
+    first = replace(frame((SQUARE, "car"), ((1, 2, 3, 4), "bus")), segmentations=(polygon, ""))
+    turned = replace(
+        frame(((1, 2, 3.009, 4), "bus"), (SQUARE, "car")), segmentations=("", polygon.replace("20.0]", "20.009]"))
+    )
+    assert same_objects(first, turned)
+    for other in (
+        frame((SQUARE, "car")),
+        frame((SQUARE, "car"), ((1, 2, 3, 4), "bus")),
+        replace(first, categories=("car", "car")),
+        replace(first, iscrowd=(True, False)),
+        replace(first, boxes_xyxy=((10, 10, 20, 20.02), (1, 2, 3, 4))),
+        replace(first, segmentations=(polygon.replace("20.0]", "20.02]"), "")),
+        replace(first, segmentations=('{"counts":"a","size":[1000,1000]}', "")),
+    ):
+        assert not same_objects(first, other)

@@ -436,3 +436,20 @@ def test_links_within_a_folder_are_followed(workspace: Workspace, tmp_path: Path
     folder = write_folder(tmp_path / "return", {"real/labels.json": TEXT})
     (folder / "again").symlink_to(folder / "real")
     assert back(workspace, folder).labels.added == 3
+
+
+def test_a_kill_before_the_labels_are_written_is_mended_by_the_same_command(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_coco(tmp_path / "a.json", COCO)
+    before = workspace.labels.read_bytes()
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("curate.pipeline.label.save_labels", killed)
+        back(workspace, path)
+    assert workspace.labels.read_bytes() == before
+    assert back(workspace, path).labels.added == 3
+    assert [version.path.read_bytes() for version in versions(workspace)] == [before]
