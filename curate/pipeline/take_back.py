@@ -88,8 +88,9 @@ class TakeBackResult:
     """What came back and what became of it.
 
     `replaced` frames had labels before, `changed` of them other ones (by more than rounding); `twice` were in several
-    of the files, and have the labels of the last. `missing` were handed out and have no labels yet. `to_read` are no candidates, and are
-    read from their videos. `before` is the version that holds the labelled set before, None where nothing changed.
+    of the files, and have the labels of the last. `missing` were handed out and have no labels yet. `to_read` are no
+    candidates, and are read from their videos. `before` is the version that holds the labelled set before, None where
+    nothing changed.
     """
 
     returns: tuple[ReadReturn, ...]
