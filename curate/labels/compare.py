@@ -149,9 +149,12 @@ def _other_class(frame: LabeledFrame, predicted: Sequence[Predicted], ious: "np.
 def _missed(frame: LabeledFrame, predicted: Sequence[Predicted], ious: "np.ndarray") -> list[Suspect]:
     found: list[Suspect] = []
     for j, (box, category, score) in enumerate(predicted):
-        labeled = len(frame.boxes_xyxy) and float(ious[:, j].max()) >= NEAR_IOU
-        again = found and float(_ious([box], [one.box_xyxy for one in found]).max()) >= 0.5
-        if score >= MISSED_SCORE and not labeled and not again:
+        if score < MISSED_SCORE:
+            break  # they come best score first
+        if len(frame.boxes_xyxy) and float(ious[:, j].max()) >= NEAR_IOU:
+            continue
+        # A second class on the same forgotten object is no second one.
+        if not found or float(_ious([box], [one.box_xyxy for one in found]).max()) < 0.5:
             detail = f"the detector sees {category} ({score:.2f}) where nothing is labelled"
             found.append(Suspect(frame.frame_id, "missed", round(score, 4), category, box, detail))
     return found
