@@ -1,5 +1,6 @@
 """Labels against what a detector predicted: what was moved, renamed, added and removed, and what looks wrong."""
 
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,8 @@ Predicted = tuple[BoxXyxy, str, float]
 MATCH_IOU = 0.3
 """From which IoU on a label and a prediction are one object. Below the usual 0.5: a sloppy box that a person has put
 right is a moved one, not one removed and another added."""
+ROUNDING_PX = 0.01
+"""What tools may add to a coordinate by rounding, without anybody having moved it."""
 CONFIDENT, MISSED_SCORE = 0.5, 0.7
 SAME_OBJECT_IOU, DOUBLE_IOU, NEAR_IOU = 0.7, 0.9, 0.1
 ODD_RATIO, TINY_PX = 16.0, 3.0
@@ -52,6 +55,30 @@ class Suspect:
     category: str
     box_xyxy: BoxXyxy
     detail: str
+
+
+def same_objects(one: LabeledFrame, other: LabeledFrame) -> bool:
+    """Whether two labels of a frame have the same objects, in whatever order and but for a hundredth of a pixel."""
+    if len(one.boxes_xyxy) != len(other.boxes_xyxy):
+        return False
+    return all(a[:3] == b[:3] and _close(a[3], b[3]) for a, b in zip(_objects(one), _objects(other), strict=True))
+
+
+def _objects(frame: LabeledFrame) -> list[tuple[str, bool, str, list[float]]]:
+    """Of each object its class, whether it is a crowd, the form of its mask, and the numbers of box and polygons."""
+    objects = []
+    for box, category, crowd, text in zip(
+        frame.boxes_xyxy, frame.categories, frame.iscrowd, frame.segmentations, strict=True
+    ):
+        mask = json.loads(text) if text else []
+        polygons = mask if isinstance(mask, list) else []
+        form = text if isinstance(mask, dict) else str([len(polygon) for polygon in polygons])
+        objects.append((category, crowd, form, [*box, *(number for polygon in polygons for number in polygon)]))
+    return sorted(objects)
+
+
+def _close(a: Sequence[float], b: Sequence[float]) -> bool:
+    return all(abs(x - y) <= ROUNDING_PX for x, y in zip(a, b, strict=True))
 
 
 def compare(frame: LabeledFrame, predictions: Sequence[Predicted]) -> FrameChange:
@@ -122,9 +149,12 @@ def _other_class(frame: LabeledFrame, predicted: Sequence[Predicted], ious: "np.
 def _missed(frame: LabeledFrame, predicted: Sequence[Predicted], ious: "np.ndarray") -> list[Suspect]:
     found: list[Suspect] = []
     for j, (box, category, score) in enumerate(predicted):
-        labeled = len(frame.boxes_xyxy) and float(ious[:, j].max()) >= NEAR_IOU
-        again = found and float(_ious([box], [one.box_xyxy for one in found]).max()) >= 0.5
-        if score >= MISSED_SCORE and not labeled and not again:
+        if score < MISSED_SCORE:
+            break  # they come best score first
+        if len(frame.boxes_xyxy) and float(ious[:, j].max()) >= NEAR_IOU:
+            continue
+        # A second class on the same forgotten object is no second one.
+        if not found or float(_ious([box], [one.box_xyxy for one in found]).max()) < 0.5:
             detail = f"the detector sees {category} ({score:.2f}) where nothing is labelled"
             found.append(Suspect(frame.frame_id, "missed", round(score, 4), category, box, detail))
     return found

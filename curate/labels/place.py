@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from curate.labels.compare import ROUNDING_PX
 from curate.labels.frames import FrameFinder, canvas_of
 from curate.labels.geometry import Canvas, parse_segmentation, past_edge, to_source
 from curate.labels.match import SourceMatcher
@@ -107,7 +108,7 @@ def _frame(
             problems.add("bbox-outside", object_.subject, f"{object_.stated}, outside its image{size}")
             continue
         overshoot = past_edge(object_.box_xyxy, canvas)
-        if overshoot.pixels > 0:
+        if overshoot.pixels > ROUNDING_PX:
             if not rules.any_overshoot and not overshoot.small:
                 detail = f"{object_.stated}, {overshoot.pixels:.4g} pixels past the edge"
                 problems.add("bbox-past-edge", object_.subject, detail)

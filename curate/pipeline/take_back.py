@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import CurateError, UsageError
-from curate.labels.compare import FrameChange, Predicted, Suspect, compare, flip_counts, suspects
+from curate.labels.compare import FrameChange, Predicted, Suspect, compare, flip_counts, same_objects, suspects
 from curate.labels.history import Version
 from curate.labels.place import Rules
 from curate.labels.problems import ADVICE, LabelError
@@ -87,9 +87,10 @@ class Comparison:
 class TakeBackResult:
     """What came back and what became of it.
 
-    `replaced` frames had labels before, `changed` of them other ones; `twice` were in several of the files, and have
-    the labels of the last. `missing` were handed out and have no labels yet. `to_read` are no candidates, and are
-    read from their videos. `before` is the version that holds the labelled set before, None where nothing changed.
+    `replaced` frames had labels before, `changed` of them other ones (by more than rounding); `twice` were in several
+    of the files, and have the labels of the last. `missing` were handed out and have no labels yet. `to_read` are no
+    candidates, and are read from their videos. `before` is the version that holds the labelled set before, None where
+    nothing changed.
     """
 
     returns: tuple[ReadReturn, ...]
@@ -176,7 +177,7 @@ def take_back(
         labels=result_of(merged, counts),
         returned=returned,
         replaced=tuple(frame.frame_id for frame in replaced),
-        changed=tuple(frame.frame_id for frame in replaced if _differs(frame, labels_before[frame.frame_id])),
+        changed=tuple(frame.frame_id for frame in replaced if not same_objects(frame, labels_before[frame.frame_id])),
         twice=twice,
         new_classes=tuple(name for name in merged.categories if known and name not in known),
         handed_out=len(given_out.frame_ids),
@@ -216,15 +217,6 @@ def _join(returns: Sequence[ReadReturn], known: Sequence[str]) -> tuple[LabelSet
     names = [name for name in known if name in joined.categories]
     names += [name for name in joined.categories if name in used and name not in known]
     return LabelSet(tuple(names), joined.frames), tuple(sorted(twice))
-
-
-def _differs(frame: LabeledFrame, before: LabeledFrame) -> bool:
-    """Whether a frame has other objects than before, in whatever order."""
-
-    def objects(one: LabeledFrame) -> list[tuple[Any, ...]]:
-        return sorted(zip(one.boxes_xyxy, one.categories, one.iscrowd, one.segmentations, strict=True))
-
-    return objects(frame) != objects(before)
 
 
 def _compare(workspace: Workspace, pool: Pool, returned: LabelSet, runs: Sequence[str]) -> Comparison:

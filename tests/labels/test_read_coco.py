@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pycocotools.mask
 import pytest
 
 from curate.errors import CurateError, UsageError
@@ -154,12 +156,25 @@ def test_without_a_size_boxes_are_in_the_sources_pixels(tmp_path: Path) -> None:
     assert read(tmp_path, image(file_name="photo.png")).frames[0].height == 480
 
 
-@pytest.mark.parametrize("counts", ["0123", [0, 200 * 100]])
-def test_rle_of_the_images_size_is_kept(tmp_path: Path, counts: Any) -> None:
+def runs(form: str) -> Any:
+    """The run lengths of a random mask of 200x100 pixels, as a list or in COCO's compressed form."""
+    pixels = np.asfortranarray(np.random.default_rng(0).random((100, 200)) < 0.1, np.uint8)
+    if form == "text":
+        return pycocotools.mask.encode(pixels)["counts"].decode()
+    ends = np.flatnonzero(np.diff(pixels.ravel("F"), prepend=0, append=2))
+    return [int(length) for length in np.diff(ends, prepend=0)]
+
+
+@pytest.mark.parametrize("form", ["text", "list"])
+def test_rle_of_the_images_size_is_kept(tmp_path: Path, form: str) -> None:
     document = copy.deepcopy(GOOD)
+    counts = runs(form)
     document["annotations"][0]["segmentation"] = {"size": [100, 200], "counts": counts}
     kept = json.loads(read(tmp_path, document).frames[0].segmentations[0])
     assert kept == {"size": [100, 200], "counts": counts}
+    document["annotations"][0]["segmentation"]["counts"] = counts[:-1]
+    with pytest.raises(LabelError, match="bad-segmentation"):
+        read(tmp_path, document)
 
 
 def change(section: str, position: int, **keys: Any) -> Callable[[dict[str, Any]], None]:

@@ -41,12 +41,13 @@ def read(bundle: Bundle, names: Sequence[str], problems: Problems) -> Returned:
     for name in names:
         with problems.inside(bundle.place(name)):
             data = bundle.read(name)
+            sha256 = hashlib.sha256(data).hexdigest()
             document = _parse(data, problems)
             of_ids = _read_categories(document, problems)
             found = _read_images(document, problems)
             for image in found.values():
                 image.place, image.label_file = bundle.place(name), bundle.label_file(name)
-                image.label_file_sha256 = hashlib.sha256(data).hexdigest()
+                image.label_file_sha256 = sha256
             _read_annotations(document, found, of_ids, problems)
         categories += [category for _, category in sorted(of_ids.items())]
         images += found.values()
