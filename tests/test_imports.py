@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"types", "errors", "workspace", "pool", "tables", "progress", "registry", "report"}
+LEAVES = {"types", "errors", "workspace", "pool", "tables", "progress", "registry", "report", "values"}
 STAGES = {"media", "labels", "scoring", "selection", "handoff", "browse"}
 # layer -> what of curate it may import besides itself
 ALLOWED = {

@@ -1,7 +1,7 @@
 """Score and selection tables as a FiftyOne dataset: one image sample a frame of the pool.
 
 The dataset is a view of the workspace's tables. Building it again brings it up to date in place, and keeps what a
-person did in the App: tags other than `selected`, tags on boxes, own fields and own saved views.
+person did in the App: tags on frames and boxes, own fields and own saved views.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +15,7 @@ from curate.browse.database import BrowseUnavailable, answering, connect, databa
 from curate.browse.documents import Document, LabeledBox, new_document, sample_fields, update_of
 from curate.browse.schema import declare_fields, new_dataset
 from curate.browse.scores import ScoredFrame, ScoreTables, duplicate_groups, frame_batches
+from curate.browse.tags import PersonTags, keep_tags, kept_tags, name_of
 from curate.browse.views import save_views
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
@@ -26,7 +27,7 @@ __all__ = ["BrowseUnavailable", "DatasetSummary", "LabeledBox", "build_dataset",
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """A dataset that was built: its name in FiftyOne, its samples, and how many of them carry the tag `selected`."""
+    """A dataset that was built: its name in FiftyOne, its samples, and how many of them were picked."""
 
     name: str
     samples: int
@@ -82,18 +83,23 @@ def _build(
     if fo.dataset_exists(name):
         dataset = fo.load_dataset(name)
         declare_fields(fo, dataset)
+        kept = keep_tags(workspace, samples_collection(dataset))
     else:
+        # The tags of a dataset that was deleted, or that lies in another database.
+        kept = kept_tags(workspace)
         dataset = new_dataset(fo, name)
     _describe(dataset, workspace, tables)
     collection = samples_collection(dataset)
 
+    same_picks = kept.picks == name_of(gathered.picks)
     progress.start("FiftyOne", pool.frames.num_rows, "frames")
     for batch in frame_batches(pool, tables):
         fields = [_fields(scored, workspace, pool, gathered) for scored in batch]
-        _write(collection, dataset, fields, gathered.picks)
+        _write(collection, dataset, fields, kept, same_picks)
         progress.advance(len(batch))
     progress.finish()
     _delete_frames_not_in(pool, dataset, collection)
+    keep_tags(workspace, collection)
 
     videos = [source.source for source in pool.sources.values() if source.kind == "video" and not source.error]
     save_views(dataset, videos, scored=bool(tables.parts), progress=progress)
@@ -133,7 +139,7 @@ def _fields(
     return fields
 
 
-def _write(collection: Any, dataset: Any, batch: Sequence[Document], picks: Mapping[str, SelectedFrame]) -> None:
+def _write(collection: Any, dataset: Any, batch: Sequence[Document], kept: PersonTags, same_picks: bool) -> None:
     """Insert the samples that are new, and update those of which something differs, in one bulk write."""
     from pymongo import InsertOne, UpdateOne
 
@@ -142,12 +148,11 @@ def _write(collection: Any, dataset: Any, batch: Sequence[Document], picks: Mapp
     stored = {found["frame_id"]: found for found in collection.find({"frame_id": {"$in": frame_ids}})}
     operations: list[Any] = []
     for fields in batch:
-        selected = fields["frame_id"] in picks
         found = stored.get(fields["frame_id"])
         if found is None:
-            document = new_document(fields, selected=selected, dataset_id=dataset._doc.id, now=now)
+            document = new_document(fields, kept=kept, same_picks=same_picks, dataset_id=dataset._doc.id, now=now)
             operations.append(InsertOne(document))
-        elif update := update_of(found, fields, selected=selected, now=now):
+        elif update := update_of(found, fields, same_picks=same_picks, now=now):
             operations.append(UpdateOne({"_id": found["_id"]}, update))
     if operations:
         collection.bulk_write(operations, ordered=False)

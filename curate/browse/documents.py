@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from curate.browse.scores import ScoredFrame
+from curate.browse.tags import REJECTED, SELECTED, PersonTags
 from curate.types import SelectedFrame, Source, cache_path
 
 Document = dict[str, Any]
-
-SELECTED = "selected"
-"""The tag of picked frames. All other tags belong to the person at the App."""
 
 
 @dataclass(frozen=True)
@@ -87,28 +85,37 @@ def sample_fields(
     }
 
 
-def new_document(fields: Document, *, selected: bool, dataset_id: Any, now: Any) -> Document:
-    """The document of a sample that the dataset does not have yet."""
+def new_document(fields: Document, *, kept: PersonTags, same_picks: bool, dataset_id: Any, now: Any) -> Document:
+    """The document of a sample that the dataset does not have yet, with the tags that a person gave it before.
+
+    `kept` are the tags of a dataset that is gone; `same_picks` says whether it showed this very selection.
+    """
+    frame_id, picked = fields["frame_id"], fields.get("rank") is not None
+    taken_off = same_picks and frame_id in kept.unselected
+    is_selected = (picked and not taken_off) or (frame_id in kept.selected and fields.get("state") == "unlabeled")
+    tags = [SELECTED] * is_selected + [REJECTED] * (frame_id in kept.rejected)
     document = {name: value for name, value in fields.items() if value is not None}
     document.update(
         _media_type="image",
         # FiftyOne shuffles by this number; any spread will do, and the same each time is easier to reason about.
         _rand=_spread(fields["frame_id"]),
         _dataset_id=dataset_id,
-        tags=[SELECTED] if selected else [],
+        tags=tags,
         created_at=now,
         last_modified_at=now,
     )
     return document
 
 
-def update_of(stored: Document, fields: Document, *, selected: bool, now: Any) -> Document | None:
+def update_of(stored: Document, fields: Document, *, same_picks: bool, now: Any) -> Document | None:
     """The MongoDB update that brings a stored sample up to date, or None if it is.
 
     Only what differs is written, so that a person's tags, also those on boxes that are predicted again, stay.
+    `same_picks` says whether the dataset showed this very selection before.
     """
     changes = {name: value for name, value in fields.items() if not _same(stored.get(name), value)}
-    tagged = SELECTED in stored.get("tags", ())
+    tagged = SELECTED in (stored.get("tags") or ())
+    selected = _is_selected(stored, fields, tagged=tagged, same_picks=same_picks)
     if not changes and tagged == selected:
         return None
     update: Document = {"$set": {**changes, "last_modified_at": now}}
@@ -116,6 +123,17 @@ def update_of(stored: Document, fields: Document, *, selected: bool, now: Any) -
         # Not a $set: someone may be tagging in the App at this moment.
         update["$addToSet" if selected else "$pull"] = {"tags": SELECTED}
     return update
+
+
+def _is_selected(stored: Document, fields: Document, *, tagged: bool, same_picks: bool) -> bool:
+    """Whether a stored sample is to have the tag `selected`: a pick, unless a person took it off; else as a person did.
+
+    A person's own `selected` ends when the frame is labelled.
+    """
+    was_picked = stored.get("rank") is not None
+    if fields["rank"] is not None:
+        return tagged or not (was_picked and same_picks)
+    return tagged and not was_picked and fields["state"] == "unlabeled"
 
 
 def _predictions(scores: Mapping[str, Any], width: int, height: int, categories: Sequence[str]) -> Document:

@@ -5,7 +5,22 @@ from typing import Annotated
 import typer
 
 from curate import __version__
-from curate.cli import browse, demo, diff, doctor, evaluate, explain, export, probe, score, select, train, verify
+from curate.cli import (
+    browse,
+    demo,
+    diff,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    label,
+    lint,
+    probe,
+    score,
+    select,
+    train,
+    verify,
+)
 
 app = typer.Typer(
     name="curate",
@@ -39,6 +54,8 @@ app.command("explain")(explain.explain)
 app.command("diff")(diff.diff)
 app.command("browse")(browse.browse)
 app.command("export")(export.export)
+app.command("lint")(lint.lint)
+app.command("label")(label.label)
 app.command("verify")(verify.verify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("probe")(probe.probe)

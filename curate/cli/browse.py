@@ -14,7 +14,8 @@ def browse(
 ) -> None:
     """Browse ranked frames, boxes and uncertainties in the FiftyOne App, until Ctrl-C.
 
-    The dataset is brought up to date from the workspace first; tags set by a person in the App are kept.
+    The dataset is brought up to date from the workspace first; tags set by a person in the App are kept. Of these
+    `selected` and `rejected` decide what `curate export` hands over.
 
     Examples:
 

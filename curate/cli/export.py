@@ -18,17 +18,20 @@ def export(
 ) -> None:
     """Write the selected frames for labelling: images, COCO JSON, a plain list, a manifest and checksums.
 
+    What a person tagged in the FiftyOne App counts: `rejected` frames are left out, `selected` ones are added.
+
     Examples:
 
       curate export --classes car,person,bicycle
 
       curate export --with-predictions
     """
+    from curate.cli.console import console_progress
     from curate.pipeline.export import export as run_export
     from curate.workspace import Workspace
 
     names = [name.strip() for name in classes.split(",") if name.strip()] if classes else []
     space = Workspace.open(workspace)
-    with space.lock():
-        result = run_export(space, profile=profile, classes=names, with_predictions=with_predictions)
+    with console_progress() as progress, space.lock():
+        result = run_export(space, profile=profile, classes=names, with_predictions=with_predictions, progress=progress)
     typer.echo(f"Exported {result.images:,} frames for {profile} to {workspace / 'exports' / profile}")

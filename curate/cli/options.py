@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from curate.errors import UsageError
+from curate.labels.dataset import DATASETS
 from curate.selection.cost import LabelingTime
 from curate.selection.gap import parse_gap
 from curate.selection.options import DUPLICATES_CHOICES, Duplicates, SelectOptions
@@ -68,7 +69,14 @@ MinGapOption = Annotated[
     str, typer.Option(help="Least distance of two selected frames of a video, in time (1s) or frames (30f).")
 ]
 LabelsOption = Annotated[
-    Path | None, typer.Option("--labels", "-l", help="COCO or CocoVID JSON; merged into the project's labels.")
+    Path | None,
+    typer.Option(
+        "--labels", "-l", help="COCO or CocoVID JSON, or a data set's folder; merged into the project's labels."
+    ),
+]
+LabelsFormatOption = Annotated[
+    str | None,
+    typer.Option(help=f"Format of a folder of --labels: {', '.join(DATASETS.names())}.", show_default="found out"),
 ]
 EveryOption = Annotated[str | None, typer.Option(help="One candidate frame every so often: 0.5s, 200ms, 1m.")]
 FpsOption = Annotated[float | None, typer.Option(help="So many candidate frames a second.")]
@@ -104,6 +112,16 @@ HoldoutOption = Annotated[
 
 DEFAULT_IMGSZ = 640
 WORKSPACE = DEFAULT_WORKSPACE
+
+
+def check_labels(labels: Path | None, labels_format: str | None) -> None:
+    """Refuse what was mistyped of --labels and --labels-format before anything is made."""
+    if labels_format is not None:
+        DATASETS.load(labels_format)
+        if labels is None:
+            raise UsageError(f"--labels-format {labels_format}: give --labels as well")
+    if labels is not None and not labels.exists():
+        raise UsageError(f"--labels {labels}: no such file or folder")
 
 
 def seconds(option: str, text: str) -> float:

@@ -17,6 +17,7 @@ def score(
     paths: Annotated[list[str], typer.Argument(metavar="PATHS...", help="Videos, images, folders, or @list.txt.")],
     budget: opt.BudgetOption = "5%",
     labels: opt.LabelsOption = None,
+    labels_format: opt.LabelsFormatOption = None,
     detector: Annotated[
         str | None, typer.Option("--detector", "-d", help="Score with this trained detector: a name or a folder.")
     ] = None,
@@ -74,6 +75,7 @@ def score(
         budget=parse_budget(budget),
         sampling=opt.sampling(every, fps, stride, all_frames) or DEFAULT_SAMPLING,
         labels=labels,
+        labels_format=labels_format,
         detector=detector,
         train_config=opt.train_config(
             seed, preset=preset, steps=steps, backbone=backbone, weights=weights, batch_size=batch_size, devices=devices
@@ -96,7 +98,8 @@ def score(
         backend=_backend(backend),
         fiftyone=fiftyone,
     )
-    _check_paths(paths, labels)
+    _check_paths(paths)
+    opt.check_labels(labels, labels_format)
     space = Workspace.create(workspace, imgsz=imgsz)
     shown = {name: _plain(value) for name, value in vars(run_options).items() if value is not None}
     with console_progress() as progress, space.lock():
@@ -125,14 +128,11 @@ def _plain(value: object) -> object:
     return value if isinstance(value, bool | int | float | str | list) else str(value)
 
 
-def _check_paths(paths: list[str], labels: Path | None) -> None:
+def _check_paths(paths: list[str]) -> None:
     """Refuse a mistyped path before a workspace is made."""
-    from curate.errors import UsageError
     from curate.media.discover import discover
 
     discover(paths)
-    if labels is not None and not labels.is_file():
-        raise UsageError(f"--labels {labels}: no such file")
 
 
 def _print_result(result: "RunResult", options: "RunOptions", workspace: Path, say: "Callable[[str], None]") -> None:

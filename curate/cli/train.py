@@ -10,6 +10,7 @@ from curate.cli import options as opt
 
 def train(
     labels: opt.LabelsOption = None,
+    labels_format: opt.LabelsFormatOption = None,
     detector: opt.ArchitectureOption = None,
     name: Annotated[
         str | None, typer.Option(help="The detector's name.", show_default="from labels and options")
@@ -59,7 +60,6 @@ def train(
       curate train --steps 4000 --backbone resnet50 --weights imagenet --devices 2
     """
     from curate.cli.console import console_progress
-    from curate.errors import UsageError
     from curate.pipeline.label import label
     from curate.pipeline.train import train as run_training
     from curate.report import Report
@@ -84,15 +84,16 @@ def train(
         precision=precision,
         devices=devices,
     ) or TrainConfig(seed=seed)
-    if labels is not None and not labels.is_file():
-        raise UsageError(f"--labels {labels}: no such file")
+    opt.check_labels(labels, labels_format)
     space = Workspace.open(workspace)
     report = Report("train", train_config.to_dict())
     with console_progress() as progress, space.lock():
         try:
             if labels is not None:
                 with report.stage("label"):
-                    report.results["label"] = vars(label(space, labels, progress=progress))
+                    report.results["label"] = vars(
+                        label(space, labels, dataset_format=labels_format, progress=progress)
+                    )
             with report.stage("train"):
                 trained = run_training(space, train_config, name=name, holdout=holdout, progress=progress)
             report.results["train"] = vars(trained)

@@ -1,44 +1,58 @@
-"""Which frame an entry of `images` is, and the size that its boxes refer to."""
-
-from typing import Any
+"""Which frame a returned picture is, and the size that its boxes refer to."""
 
 from curate.labels.geometry import Canvas
 from curate.labels.match import SourceMatcher
 from curate.labels.problems import Problems
-from curate.labels.values import entries, is_text, is_whole, shown
+from curate.labels.returned import ReturnedImage, ReturnedVideo
+from curate.labels.values import is_text, is_whole, shown
 from curate.types import Source
 
 # Frame ids and file names write the index with eight digits.
 _MAX_FRAME_INDEX = 99_999_999
 
 
-class Videos:
-    """The entries of `videos`. Each is matched when an image first needs it: a file may list videos it does not use."""
+class FrameFinder:
+    """Finds frames by what a picture is named. Each video is matched once, when a picture first needs it."""
 
-    def __init__(self, document: dict[str, Any], matcher: SourceMatcher, problems: Problems) -> None:
-        self._entries = dict(entries(document, "videos", "video", problems))
+    def __init__(self, matcher: SourceMatcher, problems: Problems) -> None:
         self._matcher = matcher
         self._problems = problems
-        self._sources: dict[int, Source | None] = {}
+        self._sources: dict[int, tuple[ReturnedVideo, Source | None]] = {}
 
-    def entry(self, image: dict[str, Any]) -> dict[str, Any]:
-        """The video entry of an image; an empty one if it has none."""
-        video_id = image.get("video_id")
-        return self._entries.get(video_id, {}) if is_whole(video_id) else {}
+    def find(self, image: ReturnedImage) -> tuple[Source, int] | None:
+        """The source and frame index of a picture, index 0 for a still; None if not found, which is then noted."""
+        name = image.file_name
+        exported = self._matcher.exported(name) if is_text(name) else None
+        if exported is not None:
+            return exported
+        if image.video is not None:
+            source = self._source(image.video, image.subject)
+            index = image.frame_index
+            if not is_whole(index) or not 0 <= index <= _MAX_FRAME_INDEX:
+                self._problems.add("bad-frame-index", image.subject, f"frame_index is {shown(index)}")
+                return None
+            return None if source is None else (source, index)
+        candidates = self._matcher.candidates("image", name) if is_text(name) else []
+        if len(candidates) == 1:
+            return candidates[0], 0
+        if candidates:
+            self._problems.add("ambiguous-image", image.subject, _ambiguous(candidates))
+        else:
+            detail = "not among the sources" if is_text(name) else f"file_name is {shown(name)}"
+            self._problems.add("unknown-image", image.subject, detail)
+        return None
 
-    def source(self, image: dict[str, Any], subject: str) -> Source | None:
-        """The video of an image that has a video_id; None if it was not found, which is then noted."""
-        video_id = image["video_id"]
-        if not is_whole(video_id) or video_id not in self._entries:
-            self._problems.add("unknown-video-id", subject, f"video_id is {shown(video_id)}, no video has that id")
+    def _source(self, video: ReturnedVideo, subject: str) -> Source | None:
+        if video.names is None:
+            self._problems.add("unknown-video-id", subject, f"video_id is {shown(video.id)}, no video has that id")
             return None
-        if video_id not in self._sources:
-            self._sources[video_id] = self._find(video_id)
-        return self._sources[video_id]
+        if id(video) not in self._sources:
+            # The video is kept beside its source: an id() may be given again once its object is gone.
+            self._sources[id(video)] = (video, self._match(video, video.names))
+        return self._sources[id(video)][1]
 
-    def _find(self, video_id: int) -> Source | None:
-        names = [self._entries[video_id].get(key) for key in ("file_name", "name")]
-        subject = f"video {video_id} {shown(names[0] or names[1])}"
+    def _match(self, video: ReturnedVideo, names: tuple[object, ...]) -> Source | None:
+        subject = f"video {video.id} {shown(next((name for name in names if name), None))}"
         for name in names:
             candidates = self._matcher.candidates("video", name) if is_text(name) else []
             if len(candidates) > 1:
@@ -49,50 +63,25 @@ class Videos:
         return None
 
 
-def find_frame(
-    entry: dict[str, Any], subject: str, matcher: SourceMatcher, videos: Videos, problems: Problems
-) -> tuple[Source, int] | None:
-    """The source and frame index of an image, index 0 for a still; None if not found, which is then noted."""
-    name = entry.get("file_name")
-    exported = matcher.exported(name) if is_text(name) else None
-    if exported is not None:
-        return exported
-    if entry.get("video_id") is not None:
-        index = entry.get("frame_index")
-        source = videos.source(entry, subject)
-        if not is_whole(index) or not 0 <= index <= _MAX_FRAME_INDEX:
-            problems.add("bad-frame-index", subject, f"frame_index is {shown(index)}")
-            return None
-        return None if source is None else (source, index)
-    candidates = matcher.candidates("image", name) if is_text(name) else []
-    if len(candidates) == 1:
-        return candidates[0], 0
-    if candidates:
-        problems.add("ambiguous-image", subject, _ambiguous(candidates))
-    else:
-        detail = "not among the sources" if is_text(name) else f"file_name is {shown(name)}"
-        problems.add("unknown-image", subject, detail)
-    return None
+def canvas_of(image: ReturnedImage, source: Source, problems: Problems, *, stretched: bool) -> Canvas | None:
+    """The size that the picture's boxes refer to, and the source's; one stands for the other where it is not known.
 
-
-def canvas_of(
-    image: dict[str, Any], video: dict[str, Any], subject: str, source: Source, problems: Problems
-) -> Canvas | None:
-    """The size that the image's boxes refer to, and the source's; one stands for the other where it is not known."""
-    sizes = [(entry.get("width"), entry.get("height")) for entry in (image, video)]
-    width, height = next((size for size in sizes if size != (None, None)), (None, None))
+    With `stretched` a picture may have been squeezed to another shape, but not turned.
+    """
+    width, height = image.size_wh
     if width is None and height is None and source.width:
         width, height = source.width, source.height
     if not (is_whole(width) and is_whole(height) and width > 0 and height > 0):
-        problems.add("bad-image-size", subject, f"width {shown(width)}, height {shown(height)}")
+        problems.add("bad-image-size", image.subject, f"width {shown(width)}, height {shown(height)}")
         return None
     canvas = Canvas(width, height, source.width or width, source.height or height)
-    if canvas.same_shape:
-        return canvas
+    turned = Canvas(height, width, canvas.width, canvas.height).same_shape
+    if canvas.same_shape or (stretched and not turned):
+        return Canvas(1, 1, canvas.width, canvas.height) if image.fractions else canvas
     detail = f"{width}x{height} in the file, but the source is {canvas.width}x{canvas.height}"
-    if Canvas(height, width, canvas.width, canvas.height).same_shape:
+    if turned:
         detail += " (the sides are swapped: labelled before it was turned upright)"
-    problems.add("wrong-image-size", subject, detail)
+    problems.add("wrong-image-size", image.subject, detail)
     return None
 
 

@@ -1,11 +1,11 @@
 """Boxes, sizes and segmentations of label files: checked, and brought to the pixels of the upright source."""
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from curate.labels.types import BoxXyxy
+from curate.values import finite_numbers
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,6 @@ class Canvas:
         return smallest <= largest
 
 
-def finite_numbers(value: Any) -> tuple[float, ...] | None:
-    """`value` as floats if it is a list of finite numbers, else None. JSON in Python lets NaN and Infinity through."""
-    if not isinstance(value, list):
-        return None
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in value):
-        return None
-    try:
-        numbers = tuple(float(number) for number in value)
-    except OverflowError:  # a whole number beyond the range of a float
-        return None
-    return numbers if all(map(math.isfinite, numbers)) else None
-
-
 def parse_bbox(value: Any) -> BoxXyxy | None:
     """A COCO bbox, [x, y, width, height], as corners; None unless it is four finite numbers with a positive size."""
     numbers = finite_numbers(value)
@@ -60,6 +47,23 @@ def to_source(box: BoxXyxy, canvas: Canvas) -> BoxXyxy | None:
     x2 = min(max(0.0, box[2] * scale_x), float(canvas.width))
     y2 = min(max(0.0, box[3] * scale_y), float(canvas.height))
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+@dataclass(frozen=True)
+class Overshoot:
+    """How far a box reaches past the edge of its picture, in the source's pixels, and whether that is small."""
+
+    pixels: float
+    small: bool
+
+
+def past_edge(box: BoxXyxy, canvas: Canvas) -> Overshoot:
+    """How far a box reaches past the edge. Small is up to 2 pixels, or 1% of the side: rounding, a careless hand."""
+    scale_x, scale_y = canvas.scale_xy
+    along_x = max(-box[0] * scale_x, box[2] * scale_x - canvas.width, 0.0)
+    along_y = max(-box[1] * scale_y, box[3] * scale_y - canvas.height, 0.0)
+    small = along_x <= max(2.0, canvas.width / 100) and along_y <= max(2.0, canvas.height / 100)
+    return Overshoot(max(along_x, along_y), small)
 
 
 def parse_segmentation(value: Any, canvas: Canvas) -> str | None:
@@ -87,11 +91,34 @@ def _parse_rle(value: dict[str, Any], canvas: Canvas) -> str | None:
     size, counts = value.get("size"), value.get("counts")
     if size != [canvas.height, canvas.width]:
         return None
-    if isinstance(counts, list):
-        if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
-            return None
-        if sum(counts) != canvas.height * canvas.width:
-            return None
-    elif not (isinstance(counts, str) and counts.isascii()):
+    lengths = _decompressed(counts) if isinstance(counts, str) else counts
+    if not isinstance(lengths, list):
+        return None
+    if not all(isinstance(length, int) and not isinstance(length, bool) and length >= 0 for length in lengths):
+        return None
+    if sum(lengths) != canvas.height * canvas.width:
         return None
     return json.dumps({"counts": counts, "size": size}, separators=(",", ":"))
+
+
+def _decompressed(counts: str) -> list[int] | None:
+    """The run lengths of COCO's compressed form (`rleFrString` of pycocotools), None where it breaks off.
+
+    Each character has 5 bits, lowest first, and whether the number goes on; from the third on a number is the
+    difference from the one two before it.
+    """
+    lengths: list[int] = []
+    number, shift = 0, 0
+    for character in counts:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            return None
+        number |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            number -= 1 << shift
+        lengths.append(number + (lengths[-2] if len(lengths) > 2 else 0))
+        number, shift = 0, 0
+    return lengths if shift == 0 else None

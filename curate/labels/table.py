@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.errors import CurateError
@@ -27,14 +28,16 @@ class MergeReport:
 
 def load_labels(workspace: Workspace) -> LabelSet:
     """The labelled set; an empty one where nothing was labelled yet. CurateError where the table is damaged."""
-    if not workspace.labels.exists():
-        return EMPTY
-    table = read_table(workspace.labels)
+    return load_labels_file(workspace.labels) if workspace.labels.exists() else EMPTY
+
+
+def load_labels_file(path: Path) -> LabelSet:
+    """The label set in a Parquet file; CurateError where it is none."""
+    table = read_table(path)
     metadata = table.schema.metadata or {}
     if not table.schema.equals(_schema()) or _CATEGORIES not in metadata:
         raise CurateError(
-            f"{workspace.labels}: not a table of labels of this version of curate; "
-            "delete it and give the label files again"
+            f"{path}: not a table of labels of this version of curate; delete it and give the label files again"
         )
     # Column by column and frame by frame: a row of dicts a frame would need several times the memory.
     columns = [table[name].to_pylist() for name in table.schema.names]

@@ -1,10 +1,12 @@
-"""Values of a label file: what they are, and how a message shows them."""
+"""The entries of a label file's lists, and what their values are."""
 
-import json
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 from curate.labels.problems import Problems
+from curate.values import is_text, is_whole, shown, type_name
+
+__all__ = ["entries", "is_text", "is_whole", "shown", "type_name"]
 
 
 def entries(document: dict[str, Any], key: str, word: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -23,31 +25,3 @@ def entries(document: dict[str, Any], key: str, word: str, problems: Problems) -
         else:
             seen.add(id_)
             yield id_, entry
-
-
-def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether `value` is a whole number that fits a table's 64 bits; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-
-
-def is_text(value: Any) -> TypeGuard[str]:
-    """Whether `value` is a text that can be written as UTF-8; JSON's escapes can make one that cannot."""
-    if not isinstance(value, str) or not value.strip():
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in value
-
-
-def shown(value: Any) -> str:
-    """The value as JSON, cut short."""
-    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def type_name(value: Any) -> str:
-    """What JSON calls the type of `value`."""
-    names = {list: "list", dict: "object", str: "string", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number")

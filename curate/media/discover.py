@@ -14,6 +14,8 @@ _IMAGE = ".jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .webp .gif .ppm .pgm .
 VIDEO_EXTENSIONS = frozenset(_VIDEO.split())
 IMAGE_EXTENSIONS = frozenset(_IMAGE.split())
 
+_VOC_MASKS = frozenset({"SegmentationClass", "SegmentationObject"})
+
 # Extensions that source code has too: TypeScript's .ts and .mts.
 _SHARED_WITH_TEXT = frozenset({".ts", ".mts"})
 
@@ -80,6 +82,9 @@ def _walk(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         visited.add(real)
+        if "JPEGImages" in folders:
+            # The masks of a Pascal VOC data set are pictures, but no pictures to label.
+            folders[:] = [name for name in folders if name not in _VOC_MASKS]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             path = Path(current, name)

@@ -7,7 +7,9 @@ from curate.handoff.export import ExportResult
 from curate.handoff.export import export as write_export
 from curate.handoff.types import Prediction
 from curate.labels.table import load_labels
+from curate.pipeline.tags import tagged_selection
 from curate.pool import Pool
+from curate.progress import SILENT, Progress
 from curate.scoring.run import ScoreRun
 from curate.selection.write import read_info, read_selection
 from curate.types import SelectedFrame
@@ -17,19 +19,25 @@ MIN_SCORE = 0.3
 
 
 def export(
-    workspace: Workspace, *, profile: str = "coco", classes: Sequence[str] = (), with_predictions: bool = False
+    workspace: Workspace,
+    *,
+    profile: str = "coco",
+    classes: Sequence[str] = (),
+    with_predictions: bool = False,
+    progress: Progress = SILENT,
 ) -> ExportResult:
-    """Write `exports/<profile>/` from the current selection.
+    """Write `exports/<profile>/` from the current selection, as a person changed it with tags in the FiftyOne App.
 
     The categories are `classes` if given, otherwise those of the labels. `with_predictions` adds the detector's boxes
     of score 0.3 and more as pre-annotations.
     """
-    selection = read_selection(workspace.selection)
+    selection: Sequence[SelectedFrame] = read_selection(workspace.selection)
     pool = Pool.load(workspace)
     made_by = read_info(workspace.selection)
     run = ScoreRun(workspace.scores / made_by.run)
     if with_predictions and run.info.kind != "detector":
         raise CurateError("--with-predictions: no detector has scored these frames yet; leave it out")
+    selection = tagged_selection(workspace, pool, run, selection, progress=progress).frames
     return write_export(
         workspace=workspace,
         selection=selection,

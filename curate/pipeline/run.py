@@ -39,6 +39,7 @@ class RunOptions:
     budget: Budget
     sampling: Sampling = DEFAULT_SAMPLING
     labels: Path | None = None
+    labels_format: str | None = None
     detector: str | None = None
     train_config: "TrainConfig | None" = None
     holdout: float = DEFAULT_HOLDOUT
@@ -90,7 +91,7 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
         )
         if options.labels is not None:
             with report.stage("label"):
-                labeled = label(workspace, options.labels, progress=progress)
+                labeled = label(workspace, options.labels, dataset_format=options.labels_format, progress=progress)
             report.results["label"] = vars(labeled)
             progress.say(
                 f"Labels: {labeled.frames:,} frames with {labeled.boxes:,} boxes of {len(labeled.categories)} classes "

@@ -19,6 +19,7 @@ from browse.workspaces import (
 
 from curate.browse.dataset import LabeledBox, build_dataset, samples_collection
 from curate.browse.documents import new_document
+from curate.browse.tags import PersonTags
 from curate.browse.views import VIDEO_PREFIX
 from curate.pool import Pool
 from curate.tables import read_table, write_table
@@ -332,6 +333,6 @@ def test_the_app_sorts_by_index(space: tuple[Workspace, Pool]) -> None:
 
 
 def test_new_documents_leave_out_what_has_no_value() -> None:
-    document = new_document({"frame_id": "a", "rank": None}, selected=False, dataset_id=1, now=2)
+    document = new_document({"frame_id": "a", "rank": None}, kept=PersonTags(), same_picks=False, dataset_id=1, now=2)
     assert "rank" not in document
     assert 0 < document["_rand"] <= 1

@@ -1,0 +1,1 @@
+"""Check a COCO file before a receiver does: one function a rule, each with what it means to which receiver."""
