@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from curate.errors import CurateError
+from curate.handoff.boxes import MIN_SCORE
 from curate.handoff.export import ExportResult
 from curate.handoff.export import export as write_export
 from curate.handoff.types import Prediction
@@ -13,16 +14,22 @@ from curate.selection.write import read_info, read_selection
 from curate.types import SelectedFrame
 from curate.workspace import Workspace
 
-MIN_SCORE = 0.3
-
 
 def export(
-    workspace: Workspace, *, profile: str = "coco", classes: Sequence[str] = (), with_predictions: bool = False
+    workspace: Workspace,
+    *,
+    profile: str = "coco",
+    classes: Sequence[str] = (),
+    with_predictions: bool = False,
+    min_score: float = MIN_SCORE,
+    with_images: bool = True,
+    zipped: bool = False,
 ) -> ExportResult:
     """Write `exports/<profile>/` from the current selection.
 
     The categories are `classes` if given, otherwise those of the labels. `with_predictions` adds the detector's boxes
-    of score 0.3 and more as pre-annotations.
+    of `min_score` and more as pre-annotations. Without `with_images` the images are described, but not put there.
+    `zipped` adds a zip file of what the receiver reads.
     """
     selection = read_selection(workspace.selection)
     pool = Pool.load(workspace)
@@ -36,14 +43,20 @@ def export(
         sources=pool.sources,
         categories=tuple(classes) or load_labels(workspace).categories,
         profile=profile,
-        predictions=_predictions(run, pool, selection) if with_predictions else None,
+        predictions=_predictions(run, pool, selection, min_score) if with_predictions else None,
         run_id=made_by.run,
         seed=made_by.seed,
         detector=run.info.detector or None,
+        detector_sha256=run.info.weights_sha256 or None,
+        min_score=min_score if with_predictions else None,
+        with_images=with_images,
+        zipped=zipped,
     )
 
 
-def _predictions(run: ScoreRun, pool: Pool, selection: Sequence[SelectedFrame]) -> dict[str, list[Prediction]]:
+def _predictions(
+    run: ScoreRun, pool: Pool, selection: Sequence[SelectedFrame], min_score: float
+) -> dict[str, list[Prediction]]:
     """The predicted boxes of the selected frames, by frame_id, in pixels of the full-size picture."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -59,7 +72,7 @@ def _predictions(run: ScoreRun, pool: Pool, selection: Sequence[SelectedFrame]) 
         row["frame_id"]: [
             ((x1 * sx, y1 * sy, x2 * sx, y2 * sy), run.info.categories[label], score)
             for (x1, y1, x2, y2), label, score in zip(row["boxes_xyxy"], row["labels"], row["scores"], strict=True)
-            if score >= MIN_SCORE
+            if score >= min_score
         ]
         for row in scores.filter(pc.is_in(scores["frame_id"], value_set=wanted)).to_pylist()
         for sx, sy in (scale[row["frame_id"]],)
