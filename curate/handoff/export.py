@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from curate.errors import CurateError, UsageError
-from curate.handoff.folder import place_in, put, replaced_folder, write_checksums, write_text, write_zip
+from curate.handoff.folder import is_file_name, place_in, put, replaced_folder, write_checksums, write_text, write_zip
 from curate.handoff.manifest import ManifestImage, write_manifest
 from curate.handoff.readme import readme
 from curate.handoff.registry import load_profile
@@ -138,9 +138,11 @@ def _images(
         source = sources.get(frame.source)
         if source is None:
             raise CurateError(f"the selected frame {frame.frame_id} is of no source in the index; {_AGAIN}")
-        # File names come from frame ids: one that was edited in selection.csv must not name another file.
+        # File names come from frame ids: one that was edited in a table must not name another file.
         if frame.frame_id != make_frame_id(source.source, source.kind, frame.frame_index):
             raise CurateError(f"the selected frame {frame.frame_id} is not frame {frame.frame_index} of it; {_AGAIN}")
+        if not is_file_name(stems[frame.frame_id]):
+            raise CurateError(f"the selected frame {frame.frame_id!r} cannot name a file; {_AGAIN}")
     files = {id_: folder / f"{stem}.jpg" for id_, stem in stems.items()}
     missing = [path for path in files.values() if not path.is_file()]
     if missing:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 import zipfile
@@ -14,6 +15,7 @@ from typing import Any
 from curate.errors import CurateError
 
 CHECKSUMS = "SHA256SUMS"
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
 @contextmanager
@@ -69,6 +71,11 @@ def refuse_if_touched(place: Path) -> None:
         # Images are not compared: they are many, and nobody works in them.
         if path.suffix != ".jpg" and sha256_of(path) != written[name]:
             raise CurateError(f"{path}: changed since it was exported; move it away, then export again")
+
+
+def is_file_name(stem: str) -> bool:
+    """Whether every receiver takes `stem` as a file's name: ASCII letters, digits, dot, dash and underscore."""
+    return _FILE_NAME.fullmatch(stem) is not None
 
 
 def place_in(folder: Path, name: str) -> Path:

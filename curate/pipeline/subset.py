@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.errors import CurateError, UsageError
-from curate.handoff.folder import place_in, replaced_folder
+from curate.handoff.folder import is_file_name, place_in, replaced_folder
 from curate.handoff.masks import Mask, MaskError, extent, valid_mask
 from curate.handoff.splits import SPLITS, split_groups
 from curate.handoff.subset import Remark, Subset, SubsetImage, SubsetObject, Task, image_path, write_subset
@@ -18,7 +18,7 @@ from curate.media.reread import write_all_full_size
 from curate.pipeline.score import find_detector
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
-from curate.types import Skipped, Source
+from curate.types import Skipped, Source, export_stem
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ def export_subset(
             f"the labelled frame {unknown[0]} is not in the pool ({len(unknown)} are not); "
             "run `curate score` on its file"
         )
+    unsafe = [frame.frame_id for frame in labels.frames if not is_file_name(export_stem(frame.frame_id))]
+    if unsafe:
+        raise CurateError(f"the labelled frame {unsafe[0]!r} cannot name a file; was a table edited by hand?")
     content = {key: source.sha256 for key, source in pool.sources.items()}
     split_of = split_groups(Counter(content[one.frame.source] for one in chosen), shares, seed)
     with replaced_folder(workspace.exports / task) as folder:

@@ -19,7 +19,7 @@ def write(handoff: Handoff, folder: Path) -> int:
     """Write data.yaml and the label files; return the number of pre-annotations in them."""
     import yaml
 
-    data = {"path": ".", "train": IMAGES, "val": IMAGES, "names": dict(enumerate(handoff.categories))}
+    data = {"train": IMAGES, "names": dict(enumerate(handoff.categories))}
     write_text(folder, "data.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     numbers = {name: n for n, name in enumerate(handoff.categories)}
     count = 0
