@@ -117,8 +117,7 @@ def _export_selection(
             with_images=images,
             zipped=zipped,
         )
-    boxes = f" with {result.annotations:,} predicted boxes" if with_predictions else ""
-    typer.echo(f"Exported {result.images:,} frames{boxes} for {profile} to {workspace / 'exports' / profile}")
+    typer.echo(f"Exported {result.images:,} frames for {profile} to {workspace / 'exports' / profile}")
 
 
 def _export_subset(
