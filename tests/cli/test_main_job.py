@@ -164,10 +164,6 @@ def test_export_loads_as_coco_and_comes_back_as_labels(example: Example, ranked:
     for image in document["images"]:
         with Image.open(folder / "images" / image["file_name"].rpartition("/")[2]) as picture:
             assert picture.size == (image["width"], image["height"]) == (320, 240)
-    document["annotations"] = [
-        {"id": n + 1, "image_id": image["id"], "category_id": 2, "bbox": [10, 20, 30, 40], "area": 1200, "iscrowd": 0}
-        for n, image in enumerate(document["images"])
-    ]
     boxes = len(document["annotations"])
     weak = sum(annotation["score"] < 0.5 for annotation in document["annotations"])
     assert all(annotation["score"] >= 0.3 for annotation in document["annotations"])
@@ -178,6 +174,10 @@ def test_export_loads_as_coco_and_comes_back_as_labels(example: Example, ranked:
     weights = (workspace / "detectors" / manifest["detector"] / "weights.safetensors").read_bytes()
     assert manifest["detector_sha256"] == hashlib.sha256(weights).hexdigest()
     assert "none of its images is there" in one_line(curate("verify", "-w", workspace, code=1))
+    document["annotations"] = [
+        {"id": n + 1, "image_id": image["id"], "category_id": 2, "bbox": [10, 20, 30, 40], "area": 1200, "iscrowd": 0}
+        for n, image in enumerate(document["images"])
+    ]
     returned = tmp_path / "returned.json"
     returned.write_text(json.dumps(document))
     done = curate("score", example.videos, "-b", 2, *COLD, "--steps", 2, "--labels", returned, "-w", workspace)
