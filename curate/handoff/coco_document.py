@@ -6,15 +6,14 @@ a licence, integer ids from 1, contiguous categories with a supercategory, `iscr
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
 from curate import __version__
-from curate.handoff.types import Handoff, HandoffImage, Prediction
-
-# Boxes are rounded to 1/128 px: x + width is then exact in binary, so no box passes the edge of its image by a rounding
-# error, and no side moves by more than 0.004 px.
-_GRID = 128
+from curate.handoff.boxes import pre_annotations
+from curate.handoff.types import Handoff, HandoffImage
+from curate.types import Source
 
 
 def coco_document(handoff: Handoff) -> dict[str, Any]:
@@ -27,76 +26,79 @@ def coco_document(handoff: Handoff) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(handoff.images, start=1):
         images.append(_image(image_id, image))
-        for prediction in sorted(image.predictions, key=_best_first):
-            annotation = _annotation(len(annotations) + 1, image_id, image, prediction, category_ids)
-            if annotation is not None:
-                annotations.append(annotation)
+        for box in pre_annotations(image):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": category_ids[box.category],
+                    "bbox": [box.x1, box.y1, box.width, box.height],
+                    "area": box.width * box.height,
+                    # An empty list, as CVAT writes it: a receiver that finds a polygon would pass over the bbox.
+                    "segmentation": [],
+                    "iscrowd": 0,
+                    "score": box.score,
+                }
+            )
+    return coco_object(
+        "Frames selected for labelling by curate", handoff.run_id, handoff.categories, images, annotations
+    )
+
+
+def coco_object(
+    description: str,
+    run_id: str,
+    categories: Sequence[str],
+    images: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """A COCO object of these images and annotations, with the keys that receivers insist on."""
     return {
         "info": {
-            "description": "Frames selected for labelling by curate",
+            "description": description,
             "version": __version__,
-            "run_id": handoff.run_id,
+            "run_id": run_id,
             "year": "",
             "contributor": "",
             "url": "",
             "date_created": "",
         },
         "licenses": [{"id": 1, "name": "not stated", "url": ""}],
-        "categories": [{"id": n, "name": name, "supercategory": "object"} for name, n in category_ids.items()],
+        "categories": [
+            {"id": n, "name": name, "supercategory": "object"} for n, name in enumerate(categories, start=1)
+        ],
         "images": images,
         "annotations": annotations,
     }
 
 
-def _image(image_id: int, image: HandoffImage) -> dict[str, Any]:
-    is_video = image.source.kind == "video"
+def coco_image(
+    image_id: int, name: str, size_wh: tuple[int, int], source: Source, frame_index: int, timestamp_s: float | None
+) -> dict[str, Any]:
+    """An entry of `images` with where the frame comes from. Readers of COCO pass over keys that they do not know."""
+    is_video = source.kind == "video"
     return {
         "id": image_id,
-        "file_name": image.name,
-        "width": image.width,
-        "height": image.height,
+        "file_name": name,
+        "width": size_wh[0],
+        "height": size_wh[1],
         "license": 1,
-        # Where the frame comes from. Readers of COCO pass over image keys that they do not know.
-        "video": PurePath(image.source.path).name if is_video else None,
-        "video_sha256": image.source.sha256 if is_video else None,
-        "source_sha256": image.source.sha256,
-        "frame_index": image.frame.frame_index,
-        "timestamp_s": _finite(image.frame.timestamp_s),
-        "time_base": image.source.time_base or None,
-        "rank": image.frame.rank,
-        "uncertainty": _finite(image.frame.uncertainty),
-        "reason": image.frame.reason,
+        "video": PurePath(source.path).name if is_video else None,
+        "video_sha256": source.sha256 if is_video else None,
+        "source_sha256": source.sha256,
+        "frame_index": frame_index,
+        "timestamp_s": _finite(timestamp_s),
+        "time_base": source.time_base or None,
     }
 
 
-def _annotation(
-    annotation_id: int, image_id: int, image: HandoffImage, prediction: Prediction, category_ids: dict[str, int]
-) -> dict[str, Any] | None:
-    (x1, y1, x2, y2), category, score = prediction
-    x1, x2 = _to_grid(x1, image.width), _to_grid(x2, image.width)
-    y1, y2 = _to_grid(y1, image.height), _to_grid(y2, image.height)
-    if x2 <= x1 or y2 <= y1:
-        return None
-    return {
-        "id": annotation_id,
-        "image_id": image_id,
-        "category_id": category_ids[category],
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": (x2 - x1) * (y2 - y1),
-        # An empty list, as CVAT writes it: a receiver that finds a polygon would pass over the bbox.
-        "segmentation": [],
-        "iscrowd": 0,
-        "score": round(score, 6),
+def _image(image_id: int, image: HandoffImage) -> dict[str, Any]:
+    frame, size_wh = image.frame, (image.width, image.height)
+    return coco_image(image_id, image.name, size_wh, image.source, frame.frame_index, frame.timestamp_s) | {
+        "rank": frame.rank,
+        "uncertainty": _finite(frame.uncertainty),
+        "reason": frame.reason,
     }
-
-
-def _best_first(prediction: Prediction) -> tuple[float, str, tuple[float, ...]]:
-    box, category, score = prediction
-    return -score, category, box
-
-
-def _to_grid(value: float, limit: int) -> float:
-    return round(min(max(value, 0.0), float(limit)) * _GRID) / _GRID
 
 
 def _finite(value: float | None) -> float | None:

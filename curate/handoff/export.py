@@ -3,16 +3,14 @@
 import hashlib
 import json
 import math
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import Path
 
-from curate import __version__
 from curate.errors import CurateError, UsageError
-from curate.handoff.folder import put, replaced_folder, write_checksums
+from curate.handoff.folder import is_file_name, place_in, put, replaced_folder, write_checksums, write_text, write_zip
+from curate.handoff.manifest import ManifestImage, write_manifest
 from curate.handoff.readme import readme
 from curate.handoff.registry import load_profile
 from curate.handoff.types import Handoff, HandoffImage, Prediction, Predictions
@@ -45,13 +43,18 @@ def export(
     run_id: str | None = None,
     seed: int | None = None,
     detector: str | None = None,
+    detector_sha256: str | None = None,
+    min_score: float | None = None,
+    with_images: bool = True,
+    zipped: bool = False,
 ) -> ExportResult:
     """Write `exports/<profile>/` from the selection, replacing an older export when the new one is complete.
 
-    The images are those of `selection/images/`, at full size. `sources` are by source key. `categories` are what the
-    vendor labels, in the order of their ids. `predictions` (by frame id) become pre-annotations. `run_id`, `seed`
-    and `detector` are written down; without a `run_id` it is a hash of the selection. Equal arguments give equal
-    bytes.
+    The images are those of `selection/images/`, at full size; without `with_images` they are described but not put
+    there. `sources` are by source key. `categories` are what the vendor labels, in the order of their ids.
+    `predictions` (by frame id) become pre-annotations. `run_id`, `seed`, `detector`, the sha256 of its weights and
+    `min_score` are written down; without a `run_id` it is a hash of the selection. `zipped` adds <profile>.zip with
+    what the receiver reads. Equal arguments give equal bytes.
 
     Raises UsageError where no categories are given or the profile is unknown, CurateError where the selection is
     empty, has a frame twice, or an image is missing, and where somebody has worked in the older export.
@@ -70,17 +73,41 @@ def export(
         detector=detector,
         images=_images(frames, sources, workspace.selection / "images", predictions or {}, names),
         categories=names,
+        detector_sha256=detector_sha256,
+        min_score=min_score,
     )
     place = workspace.exports / profile
     with replaced_folder(place) as folder:
-        for image in handoff.images:
-            put(image.file, folder / receiver.IMAGES / image.name)
+        paths = {image.name: f"{receiver.IMAGES}/{image.name}" for image in handoff.images}
+        if with_images:
+            for image in handoff.images:
+                put(image.file, place_in(folder, paths[image.name]))
         annotations = receiver.write(handoff, folder)
-        listed = "".join(f"{image.name}\n" for image in handoff.images)
-        (folder / "selection.txt").write_text(listed, encoding="utf-8")
-        (folder / "manifest.json").write_text(_manifest(handoff, profile, annotations), encoding="utf-8")
-        text = readme(handoff, images=receiver.IMAGES, how_to_import=receiver.HOW_TO_IMPORT)
-        (folder / "README.txt").write_text(text, encoding="utf-8")
+        if zipped:
+            write_zip(folder, f"{profile}.zip")
+        write_text(folder, "selection.txt", "".join(f"{image.name}\n" for image in handoff.images))
+        made_by = {
+            "run_id": handoff.run_id,
+            "seed": handoff.seed,
+            "detector": handoff.detector,
+            "detector_sha256": handoff.detector_sha256,
+            "min_score": handoff.min_score,
+            "profile": profile,
+            "with_images": with_images,
+            "counts": {
+                "images": len(handoff.images),
+                "annotations": annotations,
+                "sources": len({image.source.source for image in handoff.images}),
+            },
+            "categories": list(handoff.categories),
+        }
+        listed = [
+            ManifestImage(paths[i.name], i.frame.frame_id, i.source, i.frame.frame_index, i.frame.timestamp_s)
+            for i in handoff.images
+        ]
+        write_manifest(folder, made_by, listed)
+        images = receiver.IMAGES if with_images else None
+        write_text(folder, "README.txt", readme(handoff, images=images, how_to_import=receiver.HOW_TO_IMPORT))
         write_checksums(folder)
     return ExportResult(place, profile, handoff.run_id, len(handoff.images), annotations)
 
@@ -90,7 +117,10 @@ def _checked_categories(categories: Sequence[str]) -> tuple[str, ...]:
         raise UsageError("no classes are known, since there are no labels yet; give them with --classes car,person")
     for name, count in Counter(categories).items():
         if not name.strip() or not name.isprintable():
-            raise UsageError(f"--classes: {name!r} is not a name; give names as in --classes car,person")
+            raise UsageError(
+                f"class {name!r} is not a name that every receiver can show; "
+                "rename it, or give names as in --classes car,person"
+            )
         if count > 1:
             raise UsageError(f"--classes: {name!r} is given {count} times; give each class once")
     return tuple(categories)
@@ -108,9 +138,11 @@ def _images(
         source = sources.get(frame.source)
         if source is None:
             raise CurateError(f"the selected frame {frame.frame_id} is of no source in the index; {_AGAIN}")
-        # File names come from frame ids: one that was edited in selection.csv must not name another file.
+        # File names come from frame ids: one that was edited in a table must not name another file.
         if frame.frame_id != make_frame_id(source.source, source.kind, frame.frame_index):
             raise CurateError(f"the selected frame {frame.frame_id} is not frame {frame.frame_index} of it; {_AGAIN}")
+        if not is_file_name(stems[frame.frame_id]):
+            raise CurateError(f"the selected frame {frame.frame_id!r} cannot name a file; {_AGAIN}")
     files = {id_: folder / f"{stem}.jpg" for id_, stem in stems.items()}
     missing = [path for path in files.values() if not path.is_file()]
     if missing:
@@ -156,39 +188,3 @@ def _check_predictions(frame_id: str, predictions: Sequence[Prediction], categor
 def _selection_id(frames: Sequence[SelectedFrame]) -> str:
     content = json.dumps([asdict(frame) for frame in frames])
     return f"selection-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-
-
-def _manifest(handoff: Handoff, profile: str, annotations: int) -> str:
-    sources = {image.source.source: image.source for image in handoff.images}
-    frames_of = Counter(image.source.source for image in handoff.images)
-    manifest: dict[str, Any] = {
-        "run_id": handoff.run_id,
-        "seed": handoff.seed,
-        "detector": handoff.detector,
-        "profile": profile,
-        "versions": {"curate": __version__, "python": platform.python_version()},
-        "counts": {"images": len(handoff.images), "annotations": annotations, "sources": len(sources)},
-        "categories": list(handoff.categories),
-        "sources": {
-            key: {
-                "file_name": PurePath(source.path).name,
-                "sha256": source.sha256,
-                "kind": source.kind,
-                "time_base": source.time_base or None,
-                "images": frames_of[key],
-            }
-            for key, source in sorted(sources.items())
-        },
-        # Which frame of which source each image is: what `curate verify` checks, whatever the receiver's format.
-        "frames": [
-            {
-                "file_name": image.name,
-                "frame_id": image.frame.frame_id,
-                "source": image.source.source,
-                "frame_index": image.frame.frame_index,
-                "timestamp_s": image.frame.timestamp_s,
-            }
-            for image in handoff.images
-        ],
-    }
-    return json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

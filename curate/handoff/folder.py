@@ -1,16 +1,21 @@
 """An export's folder: made beside its place and moved there when complete, with checksums."""
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from curate.errors import CurateError
 
 CHECKSUMS = "SHA256SUMS"
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
 @contextmanager
@@ -68,6 +73,48 @@ def refuse_if_touched(place: Path) -> None:
             raise CurateError(f"{path}: changed since it was exported; move it away, then export again")
 
 
+def is_file_name(stem: str) -> bool:
+    """Whether every receiver takes `stem` as a file's name: ASCII letters, digits, dot, dash and underscore."""
+    return _FILE_NAME.fullmatch(stem) is not None
+
+
+def place_in(folder: Path, name: str) -> Path:
+    """`folder / name`, through which all writing goes.
+
+    CurateError if that is not inside `folder`, by the name itself or by a symbolic link on the way.
+    """
+    root, target = folder.resolve(), (folder / name).resolve()
+    if target == root or not target.is_relative_to(root):
+        raise CurateError(f"{name!r}: leads out of the export's folder, nothing is written there; mend that name")
+    return target
+
+
+def write_text(folder: Path, name: str, text: str) -> None:
+    """Write a text file of the export, in UTF-8 with "\\n" ends of lines; `name` is relative to `folder`."""
+    target = place_in(folder, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(folder: Path, name: str, value: Any, *, indent: int = 1) -> None:
+    """Write a JSON file of the export. A NaN is a ValueError: receivers refuse it."""
+    write_text(folder, name, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_zip(folder: Path, name: str) -> None:
+    """Pack all files that `folder` has so far into `folder / name`; equal files give equal bytes."""
+    target = place_in(folder, name)
+    files = files_of(folder)
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in files:
+            # Without the file's own time; a JPEG gets no smaller by compression.
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+            entry.compress_type = zipfile.ZIP_STORED if path.suffix == ".jpg" else zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            with path.open("rb") as file, archive.open(entry, "w", force_zip64=True) as packed:
+                shutil.copyfileobj(file, packed, 1 << 20)
+
+
 def put(file: Path, target: Path) -> None:
     """Place a file in the export: a hard link where the file system allows it, a copy elsewhere."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +127,7 @@ def put(file: Path, target: Path) -> None:
 def write_checksums(folder: Path) -> None:
     """Write SHA256SUMS over all files of the folder; `sha256sum -c SHA256SUMS` verifies it there."""
     lines = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files_of(folder)]
-    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+    write_text(folder, CHECKSUMS, "".join(lines))
 
 
 def read_checksums(folder: Path) -> dict[str, str]:

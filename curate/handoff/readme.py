@@ -11,7 +11,7 @@ What to label
   An image without any such object is a result too: return it without annotations.
 
 What is here
-  {images}/        the images, upright, at full size
+  {images}
   selection.txt  their file names, the most useful first: label from the top
   manifest.json  where they come from
   SHA256SUMS     to check the delivery: sha256sum -c SHA256SUMS
@@ -20,19 +20,22 @@ How to import
 {how_to_import}
 
 What to return
-  A COCO JSON file with the images' file names and the class names as they are here. Boxes are
-  [x, y, width, height] in pixels of the image, from its top left corner. Please do not rename, crop, turn or
-  resize the images: labels are matched to them by file name.
+  A COCO JSON file (or a folder of YOLO or Pascal VOC files) with the images' file names and the class names as
+  they are here. COCO's boxes are [x, y, width, height] in pixels of the image, from its top left corner. Please
+  do not rename, crop, turn or resize the images: labels are matched to them by file name.
 """
 
 
-def readme(handoff: Handoff, *, images: str, how_to_import: str) -> str:
-    """The text for the vendor. `images` is the folder of the images; `how_to_import` is the profile's own part."""
+def readme(handoff: Handoff, *, images: str | None, how_to_import: str) -> str:
+    """The text for the vendor. `images` is the folder of the images, None where they come another way;
+    `how_to_import` is the profile's own part.
+    """
+    there = f"{images}/  the images, upright, at full size" if images else "(the images themselves come another way)"
     return _TEXT.format(
         count=len(handoff.images),
         sources=len({image.source.source for image in handoff.images}),
         run_id=handoff.run_id,
         classes="\n".join(f"    - {name}" for name in handoff.categories),
-        images=images,
+        images=there,
         how_to_import="\n".join(f"  {line}" for line in how_to_import.splitlines()),
     )

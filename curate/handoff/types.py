@@ -27,13 +27,19 @@ class HandoffImage:
 
 @dataclass(frozen=True)
 class Handoff:
-    """Everything that is handed over, for any receiver: images best first, and the categories to label."""
+    """Everything that is handed over, for any receiver: images best first, and the categories to label.
+
+    `detector` has made the scores, with weights of that sha256; `min_score` is that of pre-annotations, None
+    where there are none.
+    """
 
     run_id: str
     seed: int | None
     detector: str | None
     images: tuple[HandoffImage, ...]
     categories: tuple[str, ...]
+    detector_sha256: str | None = None
+    min_score: float | None = None
 
 
 class Profile(Protocol):

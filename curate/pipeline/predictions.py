@@ -62,7 +62,7 @@ def predictions_of(workspace: Workspace, pool: Pool, frame_ids: Iterable[str], r
         if wanted <= found.keys():
             break
         run = ScoreRun(directory)
-        of_run = _read(run, pool, wanted - found.keys())
+        of_run = boxes_of(run, pool, wanted - found.keys())
         if of_run:
             found |= of_run
             detectors.append(run.info.detector)
@@ -82,12 +82,12 @@ def _detector_runs(workspace: Workspace, first: Sequence[str]) -> list[Path]:
     ]
 
 
-def _read(run: ScoreRun, pool: Pool, wanted: set[str]) -> dict[str, list[Predicted]]:
-    """The boxes of these frames that a run has, in pixels of the full-size picture."""
+def boxes_of(run: ScoreRun, pool: Pool, frame_ids: Iterable[str]) -> dict[str, list[Predicted]]:
+    """The boxes of these frames that a run has, of every score, in pixels of the full-size picture."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    ids = pa.array(sorted(wanted), pa.string())
+    ids = pa.array(sorted(frame_ids), pa.string())
     scores = run.read(["frame_id", "boxes_xyxy", "labels", "scores"])
     scores = scores.filter(pc.is_in(scores["frame_id"], value_set=ids))
     scale = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import CurateError, UsageError
+from curate.handoff.boxes import MIN_SCORE
 from curate.labels.compare import FrameChange, Predicted, Suspect, compare, flip_counts, same_objects, suspects
 from curate.labels.history import Version
 from curate.labels.place import Rules
@@ -13,7 +14,6 @@ from curate.labels.problems import ADVICE, LabelError
 from curate.labels.read import ReadReturn, read_return
 from curate.labels.table import load_labels, merge
 from curate.labels.types import EMPTY, LabeledFrame, LabelSet
-from curate.pipeline.export import MIN_SCORE
 from curate.pipeline.label import LabelResult, frames_to_read, keep_labels, labelable, result_of
 from curate.pipeline.predictions import handed_out, predictions_of
 from curate.pool import Pool

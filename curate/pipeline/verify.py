@@ -66,6 +66,8 @@ def verify(
     exported = read_manifest(folder)
     if not exported:
         raise CurateError(f"{folder}: an export without images; run `curate export` again")
+    if not any(frame.image.exists() for frame in exported):
+        raise CurateError(f"{folder}: none of its images is there; run `curate export` without --no-images")
     taken = _sample(exported, sample, seed)
     pool = Pool.load(workspace)
     requests: list[RecheckOne] = []

@@ -1,12 +1,13 @@
 """The main job from the command line: cold start, labels, training, ranking, export; twice the same."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from commands import curate, rows, selection
+from commands import curate, one_line, rows, selection
 from example import COLD, TRAIN, Example
 from PIL import Image
 
@@ -176,6 +177,16 @@ def test_export_loads_as_coco_and_comes_back_as_labels(example: Example, ranked:
     for image in document["images"]:
         with Image.open(folder / "images" / image["file_name"].rpartition("/")[2]) as picture:
             assert picture.size == (image["width"], image["height"]) == (320, 240)
+    boxes = len(document["annotations"])
+    weak = sum(annotation["score"] < 0.5 for annotation in document["annotations"])
+    assert all(annotation["score"] >= 0.3 for annotation in document["annotations"])
+    done = curate("export", "--for", "cvat", "--with-predictions", "--min-score", 0.5, "--no-images", "-w", workspace)
+    assert "Exported 4 frames for cvat to " in done.stdout
+    manifest = json.loads((workspace / "exports" / "cvat" / "manifest.json").read_text())
+    assert manifest["counts"]["annotations"] == boxes - weak
+    weights = (workspace / "detectors" / manifest["detector"] / "weights.safetensors").read_bytes()
+    assert manifest["detector_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert "none of its images is there" in one_line(curate("verify", "-w", workspace, code=1))
     document["annotations"] = [
         {"id": n + 1, "image_id": image["id"], "category_id": 2, "bbox": [10, 20, 30, 40], "area": 1200, "iscrowd": 0}
         for n, image in enumerate(document["images"])

@@ -23,7 +23,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_what_is_in_it(handover: Handover) -> None:
-    result = handover.export(predictions=PREDICTIONS, detector="midl-1")
+    result = handover.export(predictions=PREDICTIONS, detector="midl-1", detector_sha256="a" * 64, min_score=0.25)
     assert (result.images, result.annotations, result.profile) == (3, 3, "coco")
     assert result.folder == handover.workspace.exports / "coco"
     names = ["clip_1-11111111_f00000042.jpg", "photo-33333333.jpg", "clip_1-11111111_f00000007.jpg"]
@@ -32,8 +32,10 @@ def test_what_is_in_it(handover: Handover) -> None:
     assert (result.folder / "selection.txt").read_text().splitlines() == names
     manifest = json.loads((result.folder / "manifest.json").read_text())
     assert (manifest["run_id"], manifest["seed"], manifest["detector"]) == ("run-1", 3, "midl-1")
+    assert (manifest["detector_sha256"], manifest["min_score"]) == ("a" * 64, 0.25)
     assert manifest["counts"] == {"images": 3, "annotations": 3, "sources": 2}
-    assert set(manifest["versions"]) == {"curate", "python"}
+    assert {"curate", "python", "torch", "pyarrow"} <= set(manifest["versions"])
+    assert manifest["with_images"] is True
     assert manifest["sources"]["clip_1-11111111"] == {
         "file_name": "clip 1.mp4",
         "sha256": "1" * 64,
@@ -44,6 +46,7 @@ def test_what_is_in_it(handover: Handover) -> None:
     assert [frame["file_name"] for frame in manifest["frames"]] == names
     assert manifest["frames"][0] == {
         "file_name": names[0],
+        "path": f"images/{names[0]}",
         "frame_id": "clip_1-11111111:00000042",
         "source": "clip_1-11111111",
         "frame_index": 42,

@@ -1,9 +1,9 @@
 """COCO JSON as nearly every labelling tool reads it: `images/` and `annotations.json`."""
 
-import json
 from pathlib import Path
 
 from curate.handoff.coco_document import coco_document
+from curate.handoff.folder import write_json
 from curate.handoff.types import Handoff
 
 IMAGES = "images"
@@ -16,6 +16,5 @@ HOW_TO_IMPORT = (
 def write(handoff: Handoff, folder: Path) -> int:
     """Write annotations.json; return the number of pre-annotations in it."""
     document = coco_document(handoff)
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "annotations.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder, "annotations.json", document)
     return len(document["annotations"])
