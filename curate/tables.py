@@ -39,7 +39,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
     import pyarrow.parquet as pq
 
     try:
-        # Not pq.read_table, which takes six times as long for a small file, and reads more into folders named a=b.
+        # Not pq.read_table, which takes longer for a small file, and reads more into folders named a=b.
         with pq.ParquetFile(path) as file:
             return file.read(columns=columns)
     except (pa.ArrowInvalid, OSError) as error:

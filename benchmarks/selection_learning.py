@@ -1,0 +1,207 @@
+"""What each acquisition function's picks are worth: AP50 after training on them (frozen scores, one step of a cycle).
+
+    python benchmarks/selection_learning.py --data fod-video/ [--seeds 0 1 2] [--methods diverse ...] [--csv FILE]
+    python benchmarks/selection_learning.py --csv FILE --table
+
+`--data` holds `pool/` (videos), `pool.json` (CocoVID, the labels of all frames: the oracle), and two test sets
+(`test_near`, `test`: a COCO file and a folder of images each). For each seed, 2% of the frames, drawn at random, train
+a MIDL detector, which scores the others. Then each method picks 2% more from these scores, and the same architecture
+is trained plainly, from the same start, on the union. `none` adds nothing. One line a result goes to the CSV file;
+what it holds already is not run again.
+
+  near_AP50, far_AP50   of `test_near` (the same cameras, later) and of `test` (clips that the pool does not hold)
+  clips, classes        that the picks cover
+  gap_s                 mean time from a pick to the nearest other frame of the union in its clip
+"""
+
+import argparse
+import csv
+import json
+import tempfile
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+SHARE = 0.02
+METHODS = ("none", "random", "uniform", "midl", "core-set", "diverse")
+FIGURES = ("near_AP50", "far_AP50", "clips", "classes", "gap_s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="AP50 after training on what acquisition functions pick.")
+    parser.add_argument("--data", type=Path, help="folder with pool/, pool.json and the test sets")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), help='"none" or acquisition functions')
+    parser.add_argument("--midl-steps", type=int, default=600, help="of the detector that scores")
+    parser.add_argument("--steps", type=int, default=500, help="of the detectors that are compared")
+    parser.add_argument("--image-size", type=int, default=256, help="long side in pixels")
+    parser.add_argument("--csv", type=Path, default=Path("selection_learning.csv"))
+    parser.add_argument("--table", action="store_true", help="print the CSV file as a Markdown table")
+    arguments = parser.parse_args()
+    if arguments.table:
+        print(table(arguments.csv))
+        return
+    if not arguments.data:
+        parser.error("give --data, or --table")
+    for seed in arguments.seeds:
+        wanted = [method for method in arguments.methods if (method, str(seed)) not in finished(arguments.csv)]
+        if not wanted:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            cycle = Cycle(arguments.data, Path(folder), seed, arguments.image_size)
+            cycle.score(arguments.midl_steps)
+            for method in wanted:
+                figures = cycle.measure(method, arguments.steps)
+                write(arguments.csv, {"method": method, "seed": seed, **figures})
+
+
+class Cycle:
+    """One seed's workspace: all frames of the pool, of which a few are labelled."""
+
+    def __init__(self, data: Path, folder: Path, seed: int, image_size: int) -> None:
+        from curate.pipeline.index import index
+        from curate.pool import Pool
+        from curate.types import Sampling
+        from curate.workspace import Workspace
+
+        self.data, self.folder, self.seed, self.image_size = data, folder, seed, image_size
+        self.workspace = Workspace.create(folder / "workspace", imgsz=320)
+        index(self.workspace, [str(data / "pool")], sampling=Sampling(stride=1))
+        self.document: dict[str, Any] = json.loads((data / "pool.json").read_text())
+        self.categories = [row["name"] for row in sorted(self.document["categories"], key=lambda row: row["id"])]
+        key_of = {Path(source.path).name: source.source for source in Pool.load(self.workspace).sources.values()}
+        self.frame_id_of = {
+            image["id"]: f"{key_of[image['file_name']]}:{image['frame_index']:08d}" for image in self.document["images"]
+        }
+        rng = np.random.default_rng(seed)
+        self.count = round(SHARE * len(self.frame_id_of))
+        ids = sorted(self.frame_id_of.values())
+        self.first = {ids[i] for i in rng.permutation(len(ids))[: self.count]}
+
+    def score(self, steps: int) -> None:
+        """Label the first frames, train a MIDL detector on them, score the others, and group near-duplicates."""
+        from curate.pipeline.duplicates import find_duplicates
+        from curate.pipeline.label import label
+        from curate.pipeline.score import score
+        from curate.pipeline.train import train
+        from detectors.config import TrainConfig
+
+        path = self.folder / "first.json"
+        path.write_text(json.dumps(self.of(self.first)))
+        label(self.workspace, path)
+        config = TrainConfig(steps=steps, image_size=self.image_size, seed=self.seed)
+        detector = train(self.workspace, config, holdout=0).name
+        score(self.workspace, detector=detector)
+        find_duplicates(self.workspace)
+
+    def measure(self, method: str, steps: int) -> dict[str, float]:
+        """Pick with a method, train on the union, and evaluate."""
+        from detectors.config import TrainConfig
+        from detectors.data import load_coco
+        from detectors.evaluation import evaluate
+        from detectors.inference import load_detector
+        from detectors.training import train
+
+        picks = self.picks(method)
+        union = self.of(self.first | set(picks))
+        for image in union["images"]:
+            key, _, index = self.frame_id_of[image["id"]].partition(":")
+            image["file_name"] = f"{key}/{index}.jpg"
+        path = self.folder / f"{method}.json"
+        path.write_text(json.dumps(union))
+        labeled, _ = load_coco(path, self.workspace.frames, categories=self.categories)
+        config = TrainConfig(method="plain", steps=steps, image_size=self.image_size, seed=self.seed)
+        output = self.folder / method
+        train(config, categories=self.categories, labeled=labeled, unlabeled=[], held_out=[], output=output)
+        loaded = load_detector(output)
+        figures: dict[str, float] = {}
+        for name, column in (("test_near", "near_AP50"), ("test", "far_AP50")):
+            test, _ = load_coco(self.data / f"{name}.json", self.data / name, categories=self.categories)
+            figures[column] = round(evaluate(loaded, test, self.categories)["AP50"], 4)
+        return figures | self.coverage(picks)
+
+    def picks(self, method: str) -> list[str]:
+        """The frame ids that an acquisition function picks with its defaults."""
+        from curate.pipeline.select import select
+        from curate.selection.budget import Budget
+        from curate.selection.options import SelectOptions
+
+        if method == "none":
+            return []
+        options = SelectOptions(acquisition=method, seed=self.seed)
+        result = select(self.workspace, Budget(count=self.count), options, images=False)
+        return [frame.frame_id for frame in result.selection]
+
+    def of(self, frame_ids: set[str]) -> dict[str, Any]:
+        """The oracle's labels of some frames, as a COCO document."""
+        images = [dict(image) for image in self.document["images"] if self.frame_id_of[image["id"]] in frame_ids]
+        ids = {image["id"] for image in images}
+        annotations = [row for row in self.document["annotations"] if row["image_id"] in ids]
+        return self.document | {"images": images, "annotations": annotations}
+
+    def coverage(self, picks: Sequence[str]) -> dict[str, float]:
+        """Clips and classes among the picks, and how far apart they are."""
+        times: dict[str, list[float]] = defaultdict(list)
+        fps = {Path(row["file_name"]).stem: row["fps"] for row in self.document["videos"]}
+        clip_of = {}
+        for image in self.document["images"]:
+            clip_of[self.frame_id_of[image["id"]]] = (Path(image["file_name"]).stem, image["frame_index"])
+        for frame_id in self.first | set(picks):
+            clip, index = clip_of[frame_id]
+            times[clip].append(index / fps[clip])
+        gaps = []
+        for frame_id in picks:
+            clip, index = clip_of[frame_id]
+            in_order, own = sorted(times[clip]), index / fps[clip]
+            place = bisect_left(in_order, own)
+            near = [
+                abs(time - own) for time in (*in_order[max(0, place - 1) : place], *in_order[place + 1 : place + 2])
+            ]
+            gaps += [min(near)] if near else []
+        chosen = self.of(set(picks))
+        return {
+            "clips": len({clip_of[frame_id][0] for frame_id in picks}),
+            "classes": len({row["category_id"] for row in chosen["annotations"]}),
+            "gap_s": round(mean(gaps), 3) if gaps else 0.0,
+        }
+
+
+def finished(path: Path) -> set[tuple[str, str]]:
+    if not path.exists():
+        return set()
+    with path.open(newline="") as file:
+        return {(row["method"], row["seed"]) for row in csv.DictReader(file)}
+
+
+def write(path: Path, row: dict[str, Any]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def table(path: Path) -> str:
+    """Means over seeds, with the standard deviation of the AP50s."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [f"| method | seeds | {' | '.join(FIGURES)} |", f"|---|---|{'---|' * len(FIGURES)}"]
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method]
+        cells = [method, str(len(own))]
+        for figure in FIGURES:
+            values = [float(row[figure]) for row in own]
+            spread = f" ± {stdev(values):.3f}" if figure.endswith("AP50") and len(values) > 1 else ""
+            cells.append(f"{mean(values):.3f}{spread}" if figure.endswith("AP50") else f"{mean(values):.3g}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
