@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--copies", type=int, nargs="+", default=[1], help="how often each video of --data is read")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--every", type=float, default=0.5, help="seconds between two frames that are kept")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="which to compare, with curate")
+    parser.add_argument("--only-data", action="store_true", help="not on the generated video")
     parser.add_argument("--hour", action="store_true", help="peak memory on an hour of 1080p")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--videos", type=Path, help=argparse.SUPPRESS)
@@ -58,15 +60,16 @@ def main() -> None:
             repeat(made / "once.mp4", made / "hour.mp4", times=360)
             print_memory(made, arguments.every)
             return
-        make_video(made / "video.mp4", frames=3000, fps=30)
-        compare(made, arguments.every, arguments.rounds)
+        if not arguments.only_data:
+            make_video(made / "video.mp4", frames=3000, fps=30)
+            compare(made, arguments.every, arguments.rounds, arguments.ways)
         for copies in arguments.copies if arguments.data else []:
             videos = Path(name) / f"copies-{copies}"
             videos.mkdir()
             for path in arguments.data.glob("*.mp4"):
                 for number in range(copies):
                     (videos / f"{path.stem}-{number}.mp4").symlink_to(path.absolute())
-            compare(videos, arguments.every, arguments.rounds)
+            compare(videos, arguments.every, arguments.rounds, arguments.ways)
 
 
 def make_video(path: Path, *, frames: int, fps: int) -> None:
@@ -107,11 +110,13 @@ def repeat(once: Path, path: Path, *, times: int) -> None:
     once.unlink()
 
 
-def compare(videos: Path, every_s: float, rounds: int) -> None:
+def compare(videos: Path, every_s: float, rounds: int, wanted: list[str]) -> None:
     """Print the frames/s of every way, and the ratios to curate's."""
     paths = sorted(path for path in videos.iterdir() if path.suffix == ".mp4")
     frames = sum(count_frames(path) for path in paths)
-    ways = [way for way in WAYS if way in ("decoder", "curate") or shutil.which("ffmpeg")]
+    ways = [way for way in WAYS if way == "curate" or way in wanted]
+    if not shutil.which("ffmpeg"):
+        ways = [way for way in ways if way in ("decoder", "curate")]
     print(f"{len(paths)} videos, {frames:,} frames, one each {every_s:g} s kept, {os.cpu_count()} cores", flush=True)
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds):

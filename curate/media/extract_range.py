@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
+from time import monotonic
 
 from curate.media.cache_writer import CachedFrame, CachedFrames, CacheWriter, RangeRecord
 from curate.media.decode import DecodeError, Span, decode, scaled_size
@@ -120,13 +121,14 @@ class ExtractRange:
 class Sparse:
     """Says that there is progress, but not at every packet."""
 
-    _EVERY = 64
+    _EVERY_S = 0.25
 
     def __init__(self, report: Callable[[object], None]) -> None:
-        self._report, self._calls = report, 0
+        self._report, self._said_s = report, monotonic()
 
     def __call__(self) -> None:
         """There is progress."""
-        self._calls += 1
-        if self._calls % self._EVERY == 1:
+        now = monotonic()
+        if now - self._said_s > self._EVERY_S:
+            self._said_s = now
             self._report(None)
