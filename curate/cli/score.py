@@ -156,8 +156,11 @@ def _print_result(result: "RunResult", options: "RunOptions", workspace: Path, s
         say(f"  FiftyOne  not written: {result.dataset_problem}")
     if result.detector is None:
         say(
-            "Next: have these frames labelled (`curate export --classes a,b,c` writes COCO for a vendor), then run "
-            "`curate score ... --labels labels.json`: it trains a MIDL detector and ranks the rest by uncertainty."
+            "Next: have these frames labelled (`curate export --classes a,b,c` writes them for a vendor), take the "
+            "labels back (`curate label FILE`), and run this again: it trains a MIDL detector and ranks the rest."
         )
     else:
-        say("Next: have these frames labelled (`curate export`), and run `curate score ... --labels` with them again.")
+        say(
+            "Next: have these frames labelled (`curate export`), take the labels back (`curate label FILE`), "
+            "and run this again."
+        )

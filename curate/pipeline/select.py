@@ -1,11 +1,12 @@
 """Select the frames to label from a score run, within a budget."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.browse.tags import current_tags
 from curate.errors import CurateError, UsageError
 from curate.labels.table import load_labels
 from curate.media.reread import write_all_full_size
@@ -65,6 +66,8 @@ def select(
     """
     options.check()
     excluded = read_excluded(options.exclude)
+    # What a person refused once is not picked again, and costs no budget.
+    rejected = current_tags(workspace, progress=progress).rejected
     scores = ScoreRun(workspace.scores / (run or newest_run(workspace)))
     cold = scores.info.kind != "detector"
     acquisition = _acquisition(options, cold)
@@ -79,7 +82,7 @@ def select(
         candidates = _with_costs(candidates, scores, options, cold, progress)
     known = Known(
         wanted=wanted,
-        excluded=excluded,
+        excluded=excluded | rejected,
         labeled_of=labeled_groups(workspace.duplicates, labeled),
         labeled_classes=_labeled_classes(workspace, scores.info.categories) if balance > 0 else (),
     )
@@ -99,6 +102,8 @@ def select(
     for wish in choice.unmet:
         progress.say(f"Not met: {wish}")
     found = _count_excluded(candidates, excluded)
+    if rejected:
+        progress.say(f"Tags of the App: {_count_excluded(candidates, rejected):,} rejected candidates are not picked")
     if excluded:
         progress.say(f"Excluded: {found:,} candidates, of {len(excluded):,} frames named by --exclude")
     info = SelectionInfo(
@@ -189,7 +194,7 @@ def _labeled_classes(workspace: Workspace, categories: Sequence[str]) -> tuple[i
     return tuple(frames[name] for name in categories)
 
 
-def _count_excluded(candidates: Candidates, excluded: set[str]) -> int:
+def _count_excluded(candidates: Candidates, excluded: Set[str]) -> int:
     return sum(one in excluded for one in candidates.frames["frame_id"].to_pylist()) if excluded else 0
 
 

@@ -172,6 +172,8 @@ def test_why_a_frame_was_picked_and_what_looks_the_same(space: tuple[Workspace, 
         },
         picks[1]: {"frame_id": picks[1]},
     }
+    for part in run.glob("part-*"):
+        write_table(part, read_table(part).drop_columns(["entropy"]))
     groups = [4 if frame_id in ranking[2:5] else -1 for frame_id in pool.frames["frame_id"].to_pylist()]
     write_table(workspace.duplicates, pa.table({"frame_id": pool.frames["frame_id"], "duplicate_group": groups}))
     build_dataset(workspace, pool, score_run=run, selection=select(pool, picks), details=details)

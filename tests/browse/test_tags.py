@@ -97,6 +97,16 @@ def test_a_rejected_frame_is_not_exported(space: Workspace) -> None:
     assert names(space) == [export_stem(frame_id) for frame_id in picked]
 
 
+def test_a_rejected_frame_is_not_picked_again(space: Workspace) -> None:
+    picked, others = ids(space)
+    for frame_id in (picked[0], others[0]):
+        tag(space, frame_id, "rejected")
+    again = select(space, Budget(count=PICTURES))
+    assert {frame.frame_id for frame in again.selection} == {*picked, *others} - {picked[0], others[0]}
+    browse(space)
+    assert tagged(space, "rejected") == {picked[0], others[0]}, "the tag outlives the selection"
+
+
 def test_a_frame_that_lost_the_tag_selected_is_not_exported(space: Workspace) -> None:
     picked, _ = ids(space)
     untag(space, picked[1], "selected")

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.pool import Pool
+from curate.scoring.scorers import EMBEDDING_DIM
 from curate.tables import read_table, write_table
 from curate.types import Frame, SelectedFrame, Source, cache_path, frame_id
 from curate.workspace import Workspace
@@ -133,6 +134,9 @@ def _part(ids: list[str], uncertainty: "np.ndarray", boxes: int, rng: np.random.
             "mean_uncertainty": uncertainty / 2,
             "max_uncertainty": np.minimum(uncertainty * 2, 1.0),
             "objectness_uncertainty": uncertainty / 4,
+            "top_k_uncertainty": uncertainty / 2,
+            **{name: rng.random(count) for name in ("entropy", "margin", "least_confidence")},
+            "embedding": pa.array(_directions(count, rng).tolist(), pa.list_(pa.float32(), EMBEDDING_DIM)),
             "class_probabilities": pa.array(rng.random((count, len(CATEGORIES))).tolist(), pa.list_(pa.float32())),
             "boxes_xyxy": pa.array(corners.tolist(), pa.list_(pa.list_(pa.float32()))),
             "labels": pa.array(rng.integers(0, len(CATEGORIES), (count, boxes)).tolist(), pa.list_(pa.int32())),
@@ -140,3 +144,8 @@ def _part(ids: list[str], uncertainty: "np.ndarray", boxes: int, rng: np.random.
             "box_uncertainties": pa.array(rng.random((count, boxes)).tolist(), pa.list_(pa.float32())),
         }
     )
+
+
+def _directions(count: int, rng: np.random.Generator) -> np.ndarray:
+    vectors = rng.normal(size=(count, EMBEDDING_DIM))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
