@@ -6,12 +6,14 @@
 `--data` holds `pool/` (videos), `pool.json` (CocoVID, the labels of all frames: the oracle), and two test sets
 (`test_near`, `test`: a COCO file and a folder of images each). For each seed, 2% of the frames, drawn at random, train
 a MIDL detector, which scores the others. Then each method picks 2% more from these scores, and the same architecture
-is trained plainly, from the same start, on the union. `none` adds nothing. One line a result goes to the CSV file;
-what it holds already is not run again.
+is trained plainly, from the same start, on the union. `none` adds nothing. With `--steps 0` nothing is trained on the
+picks, and what they cover is all that is measured; `--stride 5` takes each fifth frame as the pool. One line a result
+goes to the CSV file; what it holds already is not run again.
 
   near_AP50, far_AP50   of `test_near` (the same cameras, later) and of `test` (clips that the pool does not hold)
   clips, classes        that the picks cover
   gap_s                 mean time from a pick to the nearest other frame of the union in its clip
+  uncertainty           mean image uncertainty (Eq. 7) of the picks, in thousandths
 """
 
 import argparse
@@ -27,9 +29,8 @@ from typing import Any
 
 import numpy as np
 
-SHARE = 0.02
 METHODS = ("none", "random", "uniform", "midl", "core-set", "diverse")
-FIGURES = ("near_AP50", "far_AP50", "clips", "classes", "gap_s")
+FIGURES = ("near_AP50", "far_AP50", "clips", "classes", "gap_s", "uncertainty")
 
 
 def main() -> None:
@@ -39,6 +40,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), help='"none" or acquisition functions')
     parser.add_argument("--midl-steps", type=int, default=600, help="of the detector that scores")
     parser.add_argument("--steps", type=int, default=500, help="of the detectors that are compared")
+    parser.add_argument("--share", type=float, default=0.02, help="of the pool: labelled first, and picked then")
+    parser.add_argument("--stride", type=int, default=1, help="take each so-manieth frame as the pool")
+    parser.add_argument("--min-gap", default="1s", help="between picks of a clip")
     parser.add_argument("--image-size", type=int, default=256, help="long side in pixels")
     parser.add_argument("--csv", type=Path, default=Path("selection_learning.csv"))
     parser.add_argument("--table", action="store_true", help="print the CSV file as a Markdown table")
@@ -53,7 +57,7 @@ def main() -> None:
         if not wanted:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            cycle = Cycle(arguments.data, Path(folder), seed, arguments.image_size)
+            cycle = Cycle(arguments, Path(folder), seed)
             cycle.score(arguments.midl_steps)
             for method in wanted:
                 figures = cycle.measure(method, arguments.steps)
@@ -63,23 +67,26 @@ def main() -> None:
 class Cycle:
     """One seed's workspace: all frames of the pool, of which a few are labelled."""
 
-    def __init__(self, data: Path, folder: Path, seed: int, image_size: int) -> None:
+    def __init__(self, arguments: argparse.Namespace, folder: Path, seed: int) -> None:
         from curate.pipeline.index import index
         from curate.pool import Pool
         from curate.types import Sampling
         from curate.workspace import Workspace
 
-        self.data, self.folder, self.seed, self.image_size = data, folder, seed, image_size
+        data = self.data = arguments.data
+        self.folder, self.seed, self.image_size, self.min_gap = folder, seed, arguments.image_size, arguments.min_gap
         self.workspace = Workspace.create(folder / "workspace", imgsz=320)
-        index(self.workspace, [str(data / "pool")], sampling=Sampling(stride=1))
+        index(self.workspace, [str(data / "pool")], sampling=Sampling(stride=arguments.stride))
         self.document: dict[str, Any] = json.loads((data / "pool.json").read_text())
         self.categories = [row["name"] for row in sorted(self.document["categories"], key=lambda row: row["id"])]
         key_of = {Path(source.path).name: source.source for source in Pool.load(self.workspace).sources.values()}
         self.frame_id_of = {
-            image["id"]: f"{key_of[image['file_name']]}:{image['frame_index']:08d}" for image in self.document["images"]
+            image["id"]: f"{key_of[image['file_name']]}:{image['frame_index']:08d}"
+            for image in self.document["images"]
+            if image["frame_index"] % arguments.stride == 0
         }
         rng = np.random.default_rng(seed)
-        self.count = round(SHARE * len(self.frame_id_of))
+        self.count = round(arguments.share * len(self.frame_id_of))
         ids = sorted(self.frame_id_of.values())
         self.first = {ids[i] for i in rng.permutation(len(ids))[: self.count]}
 
@@ -99,15 +106,20 @@ class Cycle:
         score(self.workspace, detector=detector)
         find_duplicates(self.workspace)
 
-    def measure(self, method: str, steps: int) -> dict[str, float]:
-        """Pick with a method, train on the union, and evaluate."""
+    def measure(self, method: str, steps: int) -> dict[str, Any]:
+        """All figures of one method."""
+        picks, uncertainty = self.picks(method)
+        accuracy = self.accuracy(method, picks, steps) if steps else {"near_AP50": "", "far_AP50": ""}
+        return accuracy | self.coverage(picks) | {"uncertainty": uncertainty}
+
+    def accuracy(self, method: str, picks: Sequence[str], steps: int) -> dict[str, Any]:
+        """Train on the first frames and the picks, and evaluate on both test sets."""
         from detectors.config import TrainConfig
         from detectors.data import load_coco
         from detectors.evaluation import evaluate
         from detectors.inference import load_detector
         from detectors.training import train
 
-        picks = self.picks(method)
         union = self.of(self.first | set(picks))
         for image in union["images"]:
             key, _, index = self.frame_id_of[image["id"]].partition(":")
@@ -119,27 +131,29 @@ class Cycle:
         output = self.folder / method
         train(config, categories=self.categories, labeled=labeled, unlabeled=[], held_out=[], output=output)
         loaded = load_detector(output)
-        figures: dict[str, float] = {}
+        figures = {}
         for name, column in (("test_near", "near_AP50"), ("test", "far_AP50")):
             test, _ = load_coco(self.data / f"{name}.json", self.data / name, categories=self.categories)
             figures[column] = round(evaluate(loaded, test, self.categories)["AP50"], 4)
-        return figures | self.coverage(picks)
+        return figures
 
-    def picks(self, method: str) -> list[str]:
-        """The frame ids that an acquisition function picks with its defaults."""
+    def picks(self, method: str) -> tuple[list[str], float]:
+        """The frame ids that an acquisition function picks with its defaults, and their mean uncertainty * 1000."""
         from curate.pipeline.select import select
         from curate.selection.budget import Budget
+        from curate.selection.gap import parse_gap
         from curate.selection.options import SelectOptions
 
         if method == "none":
-            return []
-        options = SelectOptions(acquisition=method, seed=self.seed)
+            return [], 0.0
+        options = SelectOptions(acquisition=method, gap=parse_gap(self.min_gap), seed=self.seed)
         result = select(self.workspace, Budget(count=self.count), options, images=False)
-        return [frame.frame_id for frame in result.selection]
+        known = [frame.uncertainty for frame in result.selection if frame.uncertainty is not None]
+        return [frame.frame_id for frame in result.selection], round(1000 * mean(known), 4)
 
     def of(self, frame_ids: set[str]) -> dict[str, Any]:
         """The oracle's labels of some frames, as a COCO document."""
-        images = [dict(image) for image in self.document["images"] if self.frame_id_of[image["id"]] in frame_ids]
+        images = [dict(image) for image in self.document["images"] if self.frame_id_of.get(image["id"]) in frame_ids]
         ids = {image["id"] for image in images}
         annotations = [row for row in self.document["annotations"] if row["image_id"] in ids]
         return self.document | {"images": images, "annotations": annotations}
@@ -150,7 +164,8 @@ class Cycle:
         fps = {Path(row["file_name"]).stem: row["fps"] for row in self.document["videos"]}
         clip_of = {}
         for image in self.document["images"]:
-            clip_of[self.frame_id_of[image["id"]]] = (Path(image["file_name"]).stem, image["frame_index"])
+            if image["id"] in self.frame_id_of:
+                clip_of[self.frame_id_of[image["id"]]] = (Path(image["file_name"]).stem, image["frame_index"])
         for frame_id in self.first | set(picks):
             clip, index = clip_of[frame_id]
             times[clip].append(index / fps[clip])
@@ -196,7 +211,10 @@ def table(path: Path) -> str:
         own = [row for row in rows if row["method"] == method]
         cells = [method, str(len(own))]
         for figure in FIGURES:
-            values = [float(row[figure]) for row in own]
+            values = [float(row[figure]) for row in own if row.get(figure)]
+            if not values:
+                cells.append("-")
+                continue
             spread = f" ± {stdev(values):.3f}" if figure.endswith("AP50") and len(values) > 1 else ""
             cells.append(f"{mean(values):.3f}{spread}" if figure.endswith("AP50") else f"{mean(values):.3g}")
         lines.append(f"| {' | '.join(cells)} |")
