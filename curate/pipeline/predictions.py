@@ -87,9 +87,9 @@ def boxes_of(run: ScoreRun, pool: Pool, frame_ids: Iterable[str]) -> dict[str, l
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    ids = pa.array(sorted(frame_ids), pa.string())
-    scores = run.read(["frame_id", "boxes_xyxy", "labels", "scores"])
-    scores = scores.filter(pc.is_in(scores["frame_id"], value_set=ids))
+    wanted = sorted(frame_ids)
+    scores = run.rows(wanted, ["frame_id", "boxes_xyxy", "labels", "scores"])
+    ids = pa.array(wanted, pa.string())
     scale = {}
     for row in pool.frames.filter(pc.is_in(pool.frames["frame_id"], value_set=ids)).to_pylist():
         source = pool.sources[row["source"]]
