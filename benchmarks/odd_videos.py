@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curate.media.extract import Decoders, Extracted
+    from curate.media.extract import Extracted
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--both", action="store_true", help="compare decord with PyAV, picture by picture")
     arguments = parser.parse_args()
 
-    from curate.media.extract import ExtractJob, extract
+    from curate.media.extract import Decoders, ExtractJob, extract
     from curate.types import Sampling
 
     probed = {entry["path"]: entry for entry in json.loads((arguments.data / "PROBE.json").read_text())}
