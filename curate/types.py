@@ -114,6 +114,16 @@ class Sampling:
         return f"every {self.every_s:g} s"
 
 
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h)?")
+_UNITS_S = {"ms": 1e-3, "s": 1, None: 1, "m": 60, "min": 60, "h": 3600}
+
+
+def duration_s(text: str) -> float | None:
+    """Seconds of a duration such as 0.5s, 200ms, 2m, 1h; a bare number is seconds. None for any other text."""
+    match = _DURATION.fullmatch(text.strip())
+    return float(match[1]) * _UNITS_S[match[2]] if match else None
+
+
 def source_key(path: Path, sha256: str) -> str:
     """`<stem>-<first 8 hex of sha256>`, ASCII without spaces, so that it can name files and folders anywhere."""
     stem = _UNSAFE.sub("_", path.stem.encode("ascii", "replace").decode().replace("?", "_")).strip("._") or "source"

@@ -1,7 +1,6 @@
 """Options that several commands share, and how their text becomes values."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,14 +15,12 @@ from curate.selection.gap import parse_gap
 from curate.selection.options import DUPLICATES_CHOICES, Duplicates, SelectOptions
 from curate.selection.quota import parse_quota
 from curate.selection.registry import ACQUISITIONS, COLD_ACQUISITION, DEFAULT_ACQUISITION
-from curate.types import Sampling
+from curate.types import Sampling, duration_s
 from curate.workspace import DEFAULT_WORKSPACE
 from detectors.config import PRESETS, TrainConfig
 from detectors.registry import backbone_names, detector_names
 
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h)?")
 TRAIN = TrainConfig()
-_SECONDS = {"ms": 1e-3, "s": 1, None: 1, "m": 60, "min": 60, "h": 3600}
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="The project's folder.")]
 SELECT = SelectOptions()
@@ -126,10 +123,10 @@ def check_labels(labels: Path | None, labels_format: str | None) -> None:
 
 def seconds(option: str, text: str) -> float:
     """Read a duration such as 0.5s, 200ms, 2m; a bare number is seconds."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
+    found = duration_s(text)
+    if found is None:
         raise UsageError(f"{option} {text!r}: give a time such as 0.5s, 200ms or 1m")
-    return float(match[1]) * _SECONDS[match[2]]
+    return found
 
 
 def select_options(

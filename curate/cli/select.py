@@ -59,7 +59,7 @@ def select(
     report = Report("select", {"budget": budget} | opt.plain(options))
     with console_progress() as progress, space.lock():
         with report.stage("select"):
-            result = run_selection(space, parsed, options, run=run, images=images, progress=progress)
+            result = run_selection(space, parsed, options, run=run, images=images, fiftyone=fiftyone, progress=progress)
         report.skipped.extend(result.skipped)
         report.results["select"] = vars(result.info) | {"selected": len(result.selection)}
         share = parsed.of(result.info.unlabeled)

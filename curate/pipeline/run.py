@@ -116,6 +116,7 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
                 options.budget,
                 replace(options.select, seed=options.seed),
                 run=scored.run,
+                fiftyone=options.fiftyone,
                 progress=progress,
             )
         report.skipped.extend(selected.skipped)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.browse.tags import current_tags
+from curate.browse.tags import current_tags, kept_tags
 from curate.errors import CurateError, UsageError
 from curate.labels.table import load_labels
 from curate.media.reread import write_all_full_size
@@ -57,17 +57,19 @@ def select(
     *,
     run: str | None = None,
     images: bool = True,
+    fiftyone: bool = True,
     progress: Progress = SILENT,
 ) -> SelectResult:
     """Pick frames and write selection.csv, selection.jsonl and, with `images`, the frames at full size.
 
     `run` is a score run of the workspace (default: the newest). Without an acquisition function in `options` it is
-    DEFAULT_ACQUISITION, or COLD_ACQUISITION where the run is a cold start.
+    DEFAULT_ACQUISITION, or COLD_ACQUISITION where the run is a cold start. Frames that are tagged `rejected` in
+    FiftyOne are not picked; without `fiftyone` it is not asked, and the tags as last read count.
     """
     options.check()
     excluded = read_excluded(options.exclude)
     # What a person refused once is not picked again, and costs no budget.
-    rejected = current_tags(workspace, progress=progress).rejected
+    rejected = (current_tags(workspace, progress=progress) if fiftyone else kept_tags(workspace)).rejected
     scores = ScoreRun(workspace.scores / (run or newest_run(workspace)))
     cold = scores.info.kind != "detector"
     acquisition = _acquisition(options, cold)

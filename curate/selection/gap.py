@@ -4,10 +4,9 @@ import re
 from dataclasses import dataclass
 
 from curate.errors import UsageError
+from curate.types import duration_s
 
-_GAP = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h)?")
 _FRAMES = re.compile(r"(\d+)\s*f")
-_SECONDS = {"ms": 1e-3, "s": 1, None: 1, "m": 60, "min": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def parse_gap(text: str) -> Gap:
     frames = _FRAMES.fullmatch(stripped)
     if frames and stripped.isascii():
         return Gap(frames=int(frames[1]))
-    seconds = _GAP.fullmatch(stripped)
-    if seconds and stripped.isascii():
-        return Gap(seconds=float(seconds[1]) * _SECONDS[seconds[2]])
+    seconds = duration_s(stripped)
+    if seconds is not None and stripped.isascii():
+        return Gap(seconds=seconds)
     raise UsageError(f"--min-gap {text!r}: give a time (1s, 200ms) or a number of frames (30f)")

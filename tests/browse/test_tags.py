@@ -105,6 +105,11 @@ def test_a_rejected_frame_is_not_picked_again(space: Workspace) -> None:
     assert {frame.frame_id for frame in again.selection} == {*picked, *others} - {picked[0], others[0]}
     browse(space)
     assert tagged(space, "rejected") == {picked[0], others[0]}, "the tag outlives the selection"
+    untag(space, picked[0], "rejected")
+    unasked = select(space, Budget(count=PICTURES), fiftyone=False)
+    assert {frame.frame_id for frame in unasked.selection} == {frame.frame_id for frame in again.selection}
+    asked = select(space, Budget(count=PICTURES))
+    assert {frame.frame_id for frame in asked.selection} == {*picked, *others} - {others[0]}
 
 
 def test_a_frame_that_lost_the_tag_selected_is_not_exported(space: Workspace) -> None:
