@@ -5,8 +5,9 @@
 On a generated 1080p H.264 video of 3,000 frames, and on the videos in `--data` and copies of them: curate's decoding
 processes take about 0.3 s to start, which counts, and which a pool of a second or two shows. Every way starts a new
 process, uses all cores, and gives frames with a long side of 640 px at most:
-  decoder   decord alone: every frame of every video decoded forward at that size, none kept; a video for each core at a
+  decord    decord alone: every frame of every video decoded forward at that size, none kept; a video for each core at a
             time, and decord's own threads where there is one video
+  pyav      PyAV alone, in the same way
   curate    `curate.pipeline.index.index`, the first stage of `curate score`: hashing, probing, decoding, the check
             against a second decoder, one frame each `--every` seconds as JPEG, and the tables of the pool
   ffmpeg    `ffmpeg -vf fps=...,scale=...` to JPEG, a video for each core at a time
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -34,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 IMGSZ = 640
-WAYS = ("decoder", "curate", "ffmpeg", "fiftyone")
+WAYS = ("decord", "pyav", "curate", "ffmpeg", "fiftyone")
 
 
 def main() -> None:
@@ -116,7 +118,7 @@ def compare(videos: Path, every_s: float, rounds: int, wanted: list[str]) -> Non
     frames = sum(count_frames(path) for path in paths)
     ways = [way for way in WAYS if way == "curate" or way in wanted]
     if not shutil.which("ffmpeg"):
-        ways = [way for way in ways if way in ("decoder", "curate")]
+        ways = [way for way in ways if way in ("decord", "pyav", "curate")]
     print(f"{len(paths)} videos, {frames:,} frames, one each {every_s:g} s kept, {os.cpu_count()} cores", flush=True)
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds):
@@ -142,12 +144,35 @@ def timed(way: str, videos: Path, every_s: float) -> float:
     return float(done.stdout.split()[-1])
 
 
-def decoder(videos: Path, folder: Path, every_s: float) -> None:
+def decord(videos: Path, folder: Path, every_s: float) -> None:
+    import decord as library
+
+    def decode(path: Path, size_wh: tuple[int, int], threads: int) -> None:
+        reader = library.VideoReader(str(path), width=size_wh[0], height=size_wh[1], num_threads=threads)
+        for _ in range(len(reader)):
+            reader.next()
+
+    alone(videos, decode)
+
+
+def pyav(videos: Path, folder: Path, every_s: float) -> None:
+    def decode(path: Path, size_wh: tuple[int, int], threads: int) -> None:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = threads
+            stream.thread_type = "AUTO"
+            scaler = av.video.reformatter.VideoReformatter()
+            for frame in container.decode(stream):
+                scaler.reformat(frame, *size_wh, "rgb24", threads=1).to_ndarray()
+
+    alone(videos, decode)
+
+
+def alone(videos: Path, decode: Callable[[Path, tuple[int, int], int], None]) -> None:
+    """Decode every video, one for each core at a time; `decode` is told a size and a number of threads, 0 for any."""
     from curate.media.decode import scaled_size
 
     paths = sorted(videos.glob("*.mp4"))
-    import decord
-
     began = time.perf_counter()
     pids = []
     cores = min(os.cpu_count() or 1, len(paths))
@@ -157,14 +182,12 @@ def decoder(videos: Path, folder: Path, every_s: float) -> None:
             for path in paths[core::cores]:
                 with av.open(str(path)) as container:
                     stream = container.streams.video[0]
-                    width, height = scaled_size(stream.width, stream.height, IMGSZ)
-                reader = decord.VideoReader(str(path), width=width, height=height, num_threads=0 if cores == 1 else 1)
-                for _ in range(len(reader)):
-                    reader.next()
+                    size_wh = scaled_size(stream.width, stream.height, IMGSZ)
+                decode(path, size_wh, 0 if cores == 1 else 1)
             os._exit(0)
         pids.append(pid)
     if any(os.waitpid(pid, 0)[1] for pid in pids):
-        raise RuntimeError("decord failed")
+        raise RuntimeError("decoding failed")
     print(time.perf_counter() - began)
 
 

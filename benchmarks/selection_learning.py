@@ -1,6 +1,6 @@
 """What each acquisition function's picks are worth: AP50 after training on them (frozen scores, one step of a cycle).
 
-    python benchmarks/selection_learning.py --data fod-video/ [--seeds 0 1 2] [--methods diverse ...] [--csv FILE]
+    python benchmarks/selection_learning.py --data fod-video/ [--seeds 0 1 2] [--methods diverse ...] [--jobs 2]
     python benchmarks/selection_learning.py --csv FILE --table
 
 `--data` holds `pool/` (videos), `pool.json` (CocoVID, the labels of all frames: the oracle), and two test sets
@@ -8,7 +8,8 @@
 a MIDL detector, which scores the others. Then each method picks 2% more from these scores, and the same architecture
 is trained plainly, from the same start, on the union. `none` adds nothing. With `--steps 0` nothing is trained on the
 picks, and what they cover is all that is measured; `--stride 5` takes each fifth frame as the pool. One line a result
-goes to the CSV file; what it holds already is not run again.
+goes to the CSV file; what it holds already is not run again, and a seed's workspace, with its scores, stays under
+`--work`. `--jobs` seeds run side by side, in processes that share the cores.
 
   near_AP50, far_AP50   of `test_near` (the same cameras, later) and of `test` (clips that the pool does not hold)
   clips, classes        that the picks cover
@@ -19,10 +20,12 @@ goes to the CSV file; what it holds already is not run again.
 import argparse
 import csv
 import json
-import tempfile
+import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -44,6 +47,8 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=1, help="take each so-manieth frame as the pool")
     parser.add_argument("--min-gap", default="1s", help="between picks of a clip")
     parser.add_argument("--image-size", type=int, default=256, help="long side in pixels")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds, then trainings, side by side")
+    parser.add_argument("--work", type=Path, default=Path("selection-runs"), help="folder of the seeds' workspaces")
     parser.add_argument("--csv", type=Path, default=Path("selection_learning.csv"))
     parser.add_argument("--table", action="store_true", help="print the CSV file as a Markdown table")
     arguments = parser.parse_args()
@@ -52,31 +57,64 @@ def main() -> None:
         return
     if not arguments.data:
         parser.error("give --data, or --table")
-    for seed in arguments.seeds:
-        wanted = [method for method in arguments.methods if (method, str(seed)) not in finished(arguments.csv)]
-        if not wanted:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            cycle = Cycle(arguments, Path(folder), seed)
-            cycle.score(arguments.midl_steps)
-            for method in wanted:
-                figures = cycle.measure(method, arguments.steps)
-                write(arguments.csv, {"method": method, "seed": seed, **figures})
+    done = finished(arguments.csv)
+    wanted = {
+        seed: [method for method in arguments.methods if (method, str(seed)) not in done] for seed in arguments.seeds
+    }
+    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as processes:
+        picked = {seed: processes.submit(pick, arguments, seed, methods) for seed, methods in wanted.items() if methods}
+        trained = {
+            processes.submit(measure, arguments, seed, method, *chosen): (method, seed)
+            for seed, future in picked.items()
+            for method, chosen in future.result().items()
+        }
+        for future in as_completed(trained):
+            method, seed = trained[future]
+            write(arguments.csv, {"method": method, "seed": seed, **future.result()})
+
+
+def pick(arguments: argparse.Namespace, seed: int, methods: Sequence[str]) -> dict[str, tuple[list[str], float]]:
+    """Score one seed's pool and let each method pick."""
+    share_cores(arguments.jobs)
+    cycle = Cycle(arguments, seed)
+    cycle.score(arguments.midl_steps)
+    return {method: cycle.picks(method) for method in methods}
+
+
+def measure(
+    arguments: argparse.Namespace, seed: int, method: str, picks: Sequence[str], uncertainty: float
+) -> dict[str, Any]:
+    """All figures of one method's picks."""
+    share_cores(arguments.jobs)
+    cycle = Cycle(arguments, seed)
+    steps = arguments.steps
+    accuracy = cycle.accuracy(method, picks, steps) if steps else {"near_AP50": "", "far_AP50": ""}
+    return accuracy | cycle.coverage(picks) | {"uncertainty": uncertainty}
+
+
+def share_cores(jobs: int) -> None:
+    """Give this process its share of the cores: two trainings of one thread each beat one of two threads."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
 
 
 class Cycle:
     """One seed's workspace: all frames of the pool, of which a few are labelled."""
 
-    def __init__(self, arguments: argparse.Namespace, folder: Path, seed: int) -> None:
+    def __init__(self, arguments: argparse.Namespace, seed: int) -> None:
         from curate.pipeline.index import index
         from curate.pool import Pool
         from curate.types import Sampling
         from curate.workspace import Workspace
 
         data = self.data = arguments.data
-        self.folder, self.seed, self.image_size, self.min_gap = folder, seed, arguments.image_size, arguments.min_gap
-        self.workspace = Workspace.create(folder / "workspace", imgsz=320)
-        index(self.workspace, [str(data / "pool")], sampling=Sampling(stride=arguments.stride))
+        self.folder = arguments.work / f"seed-{seed}"
+        self.seed, self.image_size, self.min_gap = seed, arguments.image_size, arguments.min_gap
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.workspace = Workspace.create(self.folder / "workspace", imgsz=320)
+        if not self.workspace.pool.exists():
+            index(self.workspace, [str(data / "pool")], sampling=Sampling(stride=arguments.stride))
         self.document: dict[str, Any] = json.loads((data / "pool.json").read_text())
         self.categories = [row["name"] for row in sorted(self.document["categories"], key=lambda row: row["id"])]
         key_of = {Path(source.path).name: source.source for source in Pool.load(self.workspace).sources.values()}
@@ -105,12 +143,6 @@ class Cycle:
         detector = train(self.workspace, config, holdout=0).name
         score(self.workspace, detector=detector)
         find_duplicates(self.workspace)
-
-    def measure(self, method: str, steps: int) -> dict[str, Any]:
-        """All figures of one method."""
-        picks, uncertainty = self.picks(method)
-        accuracy = self.accuracy(method, picks, steps) if steps else {"near_AP50": "", "far_AP50": ""}
-        return accuracy | self.coverage(picks) | {"uncertainty": uncertainty}
 
     def accuracy(self, method: str, picks: Sequence[str], steps: int) -> dict[str, Any]:
         """Train on the first frames and the picks, and evaluate on both test sets."""

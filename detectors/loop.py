@@ -105,7 +105,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
             midl=config.midl,
         )
     detector.train()
-    optimizer = _optimizer(detector, config)
+    optimizer = _optimizer(detector, config, on_cpu=fabric.device.type == "cpu")
     frozen = {stage: frozen_parts(detector, stage) for stage in Stage}
     log = RunLog(job.spans, [*job.notes, *_mask_notes(detector, job.labeled)], frozen)
     resume = load_resume(directory, job.fingerprint)
@@ -185,12 +185,15 @@ def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list
     return ["no label has a mask: boxes were learned, the masks that this detector predicts mean nothing"]
 
 
-def _optimizer(detector: MidlDetector, config: TrainConfig) -> torch.optim.Optimizer:
+def _optimizer(detector: MidlDetector, config: TrainConfig, *, on_cpu: bool) -> torch.optim.Optimizer:
     """Build the optimizer; the learning rate is set at every step."""
     parameters, lr, decay = detector.parameters(), config.learning_rate, config.decay
+    # A CPU would update each of 200 small tensors by a dozen operations: a tenth of a step's time. On a GPU torch
+    # groups them by itself, and Fabric cannot clip gradients of a fused update under 16-mixed.
+    fused = True if on_cpu else None
     if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay)
-    return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
+        return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay, fused=fused)
+    return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=fused)
 
 
 def _average(detector: MidlDetector, config: TrainConfig) -> AveragedModel | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from curate.media.children import Children, default_workers
 from curate.media.packets import PacketScan, open_video, scan_packets, seconds, video_streams
-from curate.media.probe import Probe, kind_of, probe
+from curate.media.probe import SHORT_REASON, Probe, kind_of, probe
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -83,7 +83,7 @@ class InspectOne:
             scan = scan_packets(self.path, beat, head_bytes=None if whole else _HEAD_BYTES)
         except (av.error.FFmpegError, OSError, ValueError, OverflowError) as error:
             return Inspection(found, problems=(f"packets cannot be read ({error})",))
-        if found.backend == "decord" and scan.irregular:
+        if found.backend_reason in ("", SHORT_REASON) and scan.irregular:
             found = replace(found, backend="pyav", backend_reason=scan.irregular)
         return _put_together(found, header, scan, whole=whole, size=size)
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # Frames that are decoded to see what a video is, and that decord's pictures are then held against.
 _HEAD_FRAMES = 2
+# Of a video of so many frames or fewer, PyAV has read all before decord has, and is checked (docs/decoding.md).
+SHORT_FRAMES = 300
+SHORT_REASON = f"short: PyAV has read {SHORT_FRAMES} frames or fewer before decord is checked"
 
 
 @dataclass(frozen=True)
@@ -134,12 +137,19 @@ def _examine_video(path: Path, beat: Callable[[], None] | None) -> Examined:
                 return Examined(replace(found, error="no frame of the video could be decoded"))
             found = _from_frame(found, head[0])
             reason = distrust(found.container, found.codec, found.pixel_format, width=found.width, streams=len(streams))
+            if not reason and _is_short(found):
+                reason = SHORT_REASON
             found = replace(found, backend="pyav" if reason else "decord", backend_reason=reason)
             if reason or beat is None:
                 return Examined(found)
             return Examined(found, packets.scan(), head)
     except (av.error.FFmpegError, OSError, ValueError, OverflowError, UnicodeDecodeError) as error:
         return Examined(replace(found, error=f"not a readable video ({_one_line(error)})"))
+
+
+def _is_short(found: Probe) -> bool:
+    """Whether the header tells of so few frames; where it tells of none the video is taken for a long one."""
+    return 0 < found.fps * found.duration_s < SHORT_FRAMES + 1
 
 
 def _from_header(found: Probe, container: "InputContainer", stream: "VideoStream") -> Probe:

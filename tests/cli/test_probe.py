@@ -19,6 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("probe")
     whole = write_numbered_video(folder / "whole.mp4", rotation=90, options={"bf": "2", "g": "12", "sc_threshold": "0"})
     write_trimmed_video(whole, folder / "trimmed.mp4", skip=5)
+    write_numbered_video(folder / "long.mp4", frames=310)
     write_numbered_video(folder / "uneven.mkv", times_ms=ENDLESS_MS, options={"bf": "0"})
     write_numbered_video(folder / "stream.ts")
     write_numbered_video(folder / "large.avi", codec="rawvideo", frames=220)
@@ -42,8 +43,10 @@ def test_what_is_in_each_file(folder: Path) -> None:
     assert list(rows) == sorted(path.name for path in folder.iterdir())
     whole = rows["whole.mp4"]
     names = ("codec", "pixel_format", "width", "height", "rotation", "fps", "header_frames", "time_base", "backend")
-    assert [whole[name] for name in names] == ["h264", "yuv420p", 288, 192, 90, 30.0, 60, "1/15360", "decord"]
-    assert whole["trust"] == "decord is proven with h264 in mp4, and all packets are regular"
+    assert [whole[name] for name in names] == ["h264", "yuv420p", 288, 192, 90, 30.0, 60, "1/15360", "pyav"]
+    assert whole["trust"].startswith("short: PyAV has read 300 frames or fewer")
+    assert rows["long.mp4"]["backend"] == "decord"
+    assert rows["long.mp4"]["trust"] == "decord is proven with h264 in mp4, and all packets are regular"
     assert (whole["packets"], whole["b_frames"], whole["variable_rate"]) == (60, True, False)
     assert (whole["problems"], whole["remarks"]) == ([], ["B-frames"])
     trimmed = rows["trimmed.mp4"]
@@ -67,7 +70,7 @@ def test_problems_are_named(folder: Path) -> None:
     assert problems["torn.mp4"][1].startswith("its header announces 60 frames, ")
     assert problems["text.mp4"][0] == rows["text.mp4"]["error"]
     done = curate("probe", folder, code=3)
-    assert "2 of 9 files have problems" in done.stderr
+    assert "2 of 10 files have problems" in done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.lstrip().startswith("torn.mp4")]
     assert "breaks off" in line
 

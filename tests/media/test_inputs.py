@@ -11,7 +11,7 @@ from videos import write_audio_only, write_numbered_video
 
 from curate.errors import CurateError, UsageError
 from curate.media.discover import discover
-from curate.media.probe import probe
+from curate.media.probe import SHORT_FRAMES, probe
 from curate.media.sampling import FramePicker, add_sampling
 from curate.types import Sampling
 
@@ -93,9 +93,19 @@ def test_probe_names_what_is_wrong_and_never_raises(tmp_path: Path) -> None:
 def test_probe_describes_a_rotated_video_upright(tmp_path: Path) -> None:
     found = probe(write_numbered_video(tmp_path / "turned.mp4", rotation=90, fps=25))
     assert (found.kind, found.width, found.height, found.rotation) == ("video", 288, 192, 90)
-    assert (found.codec, found.fps, found.header_frames, found.backend) == ("h264", 25.0, 60, "decord")
+    assert (found.codec, found.fps, found.header_frames, found.backend) == ("h264", 25.0, 60, "pyav")
     assert found.duration_s == pytest.approx(2.4, abs=0.01)
     assert found.time_base == "1/12800"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_short_video_is_read_by_pyav_and_a_longer_one_by_decord(tmp_path: Path, name: str) -> None:
+    found = {
+        count: probe(write_numbered_video(tmp_path / f"{count}-{name}", frames=count))
+        for count in (SHORT_FRAMES, SHORT_FRAMES + 2)
+    }
+    assert [one.backend for one in found.values()] == ["pyav", "decord"]
+    assert [one.backend_reason[:6] for one in found.values()] == ["short:", ""]
 
 
 def test_a_file_without_a_known_extension_is_looked_into(tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ def with_uncertainty(candidates: Candidates, values: list[float]) -> Candidates:
     return Candidates(candidates.frames, candidates.scores.set_column(place, "uncertainty", pa.array(values)))
 
 
-def with_features(frames: pa.Table, features: np.ndarray, labeled: np.ndarray | None = None) -> Candidates:
+def with_features(
+    frames: pa.Table, features: np.ndarray, labeled: np.ndarray | None = None, *, source: str = "elsewhere"
+) -> Candidates:
+    """Candidates of these features; `labeled` are those of labelled frames of one source."""
     ids = frames["frame_id"]
     candidates = make_candidates(frames)
 
@@ -34,7 +37,7 @@ def with_features(frames: pa.Table, features: np.ndarray, labeled: np.ndarray | 
     known = None
     if labeled is not None:
         names = [f"l{n}" for n in range(len(labeled))]
-        known = pa.table({"frame_id": names, "embedding": column(labeled), "source": names})
+        known = pa.table({"frame_id": names, "embedding": column(labeled), "source": [source] * len(names)})
     return Candidates(candidates.frames, pa.table({"frame_id": ids, "embedding": column(features)}), known)
 
 
@@ -128,14 +131,18 @@ def test_core_set_keeps_away_from_what_is_labelled_and_k_center_does_not() -> No
     assert {i // 2 for i in indices(pick(candidates, "k-center", 2))} == {0, 1}
 
 
+def with_scores(candidates: Candidates, uncertainty: np.ndarray) -> Candidates:
+    scores = candidates.scores.append_column("uncertainty", pa.array(uncertainty))
+    return Candidates(candidates.frames, scores, candidates.labeled)
+
+
 def test_diverse_prefers_the_uncertain_and_the_unlike() -> None:
     rng = np.random.default_rng(0)
     features = np.eye(4, 16).repeat(50, axis=0) + rng.normal(0, 0.01, (200, 16))
     candidates = with_features(make_frames([], images=200), features)
     for uncertain in (0, 3):
         uncertainty = rng.random(200) * np.where(np.arange(200) // 50 == uncertain, 1.0, 0.5)
-        scores = candidates.scores.append_column("uncertainty", pa.array(uncertainty))
-        choice = pick(Candidates(candidates.frames, scores), "diverse", 16)
+        choice = pick(with_scores(candidates, uncertainty), "diverse", 16)
         per_cluster = np.bincount([i // 50 for i in indices(choice)], minlength=4)
         assert per_cluster.min() >= 2
         assert per_cluster.argmax() == uncertain
@@ -147,12 +154,24 @@ def test_diverse_covers_every_video_that_is_due_a_pick() -> None:
     rng = np.random.default_rng(0)
     features = np.eye(2, 16)[[0] * 80 + [1] * 40] + rng.normal(0, 0.01, (120, 16))
     candidates = with_features(make_frames([40, 40, 40]), features, features[:3])
-    uncertainty = rng.random(120) + (np.arange(120) < 40)
-    scores = candidates.scores.append_column("uncertainty", pa.array(uncertainty))
-    picked = [i // 40 for i in indices(pick(Candidates(candidates.frames, scores, candidates.labeled), "diverse", 6))]
+    need = rng.random(120) + (np.arange(120) < 40)
+    picked = [i // 40 for i in indices(pick(with_scores(candidates, need), "diverse", 6))]
     counts = np.bincount(picked, minlength=3)
     assert counts.min() >= 1
     assert counts.argmax() == 0
+
+
+def test_diverse_gives_least_to_the_video_that_has_labels_already() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (120, 16))
+    need = np.full(120, 0.5)
+    counts = {}
+    for labeled in (0, 6):
+        frames = make_frames([40, 40, 40])
+        candidates = with_features(frames, features, features[:labeled], source=frames["source"][0].as_py())
+        picked = [i // 40 for i in indices(pick(with_scores(candidates, need), "diverse", 12))]
+        counts[labeled] = np.bincount(picked, minlength=3).tolist()
+    assert counts == {0: [4, 4, 4], 6: [0, 6, 6]}
 
 
 def test_uncertainty_counts_by_rank_alone() -> None:
@@ -200,3 +219,10 @@ def test_share_out_is_proportional_and_within_capacity() -> None:
     assert share_out(np.array([0.0, 1.0]), np.array([0, 2]), 5).tolist() == [0, 2]
     assert share_out(np.array([1e-9, 1.0, 0.0]), np.array([3, 1, 0]), 3).tolist() == [2, 1, 0]
     assert share_out(np.zeros(0), np.zeros(0, dtype=np.int64), 3).tolist() == []
+
+
+def test_share_out_counts_what_is_held() -> None:
+    mass, room = np.array([1.0, 1, 2]), np.array([9, 9, 9])
+    assert share_out(mass, room, 8, np.array([2, 0, 0])).tolist() == [0, 3, 5], "of 10 are due 2.5, 2.5 and 5"
+    assert share_out(mass, room, 3, np.array([9, 0, 0])).tolist() == [0, 1, 2]
+    assert share_out(mass, np.array([9, 1, 1]), 4, np.array([9, 0, 0])).tolist() == [2, 1, 1], "what others cannot hold"

@@ -1,5 +1,8 @@
 """Coverage: k-center greedy, weighted by utility, inside clusters that share the budget by their utility.
 
+The share of a cluster is what brings its labelled frames and its picks together into proportion to its utility: one
+that has its labels already gets none before the others have theirs.
+
 k-center greedy (Sener & Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018)
 picks the frame that is farthest from all labelled frames and earlier picks. Here it is the frame of the largest
 utility * distance. With one cluster and equal utilities it is k-center greedy itself.
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 EXACT_PAIRS = 2 * 10**8
 """Up to so many pairs of a candidate and a pick, `Coverage()` looks at all; beyond, at those of one cluster."""
+# Halvings of the water level, beyond a float's digits, and what is whole but for them.
+_HALVINGS = 100
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,11 @@ class _Cluster:
         self.weights = weights[members]
         self._all = features
         self._nearest: Matrix | None = None
+        self.held = 0  # members that are labelled or picked
 
     def keep_away(self, labeled: "Matrix") -> None:
         """Count these labelled features as picked."""
+        self.held = len(labeled)
         self._nearest = nearest_distances(self._all[self.members], labeled)
 
     def pick(self, share: int, rules: Rules, picks: list[Pick]) -> None:
@@ -144,6 +152,7 @@ class _Cluster:
             utility = float(self.weights[best]) * distance
             picks.append(Pick(int(self.members[best]), utility, distance, self.number))
             self._nearest = away if self._nearest is None else np.minimum(self._nearest, away)
+            self.held += 1
             share -= 1
 
     @staticmethod
@@ -168,29 +177,42 @@ def _round(
     allowed = rules.open(np.arange(len(codes)))
     capacity = np.bincount(codes[allowed], minlength=len(clusters))
     mass = np.bincount(codes[allowed], weights=weights[allowed], minlength=len(clusters))
+    held = np.array([cluster.held for cluster in clusters], dtype=np.int64)
     # Members without any utility are still worth a pick while there is budget.
-    shares = share_out(np.where(capacity > 0, np.maximum(mass, 1e-9), 0), capacity, rules.expected)
+    shares = share_out(np.where(capacity > 0, np.maximum(mass, 1e-9), 0), capacity, rules.expected, held)
     for number in np.argsort(-mass, kind="stable").tolist():
         if shares[number]:
             clusters[number].pick(int(shares[number]), rules, picks)
     return bool(shares.any())
 
 
-def share_out(mass: "npt.NDArray[np.float64]", capacity: "npt.NDArray[np.int64]", count: int) -> "Codes":
-    """`count` in whole shares proportional to `mass` (largest remainders), none above its capacity, (K,)."""
+def share_out(
+    mass: "npt.NDArray[np.float64]", capacity: "npt.NDArray[np.int64]", count: int, held: "Codes | None" = None
+) -> "Codes":
+    """`count` in whole shares, none above its capacity, so that held + share is as near to proportional to `mass` as
+    it can be, (K,).
+
+    held: what each has had before; one that has had more than is due gets none. Water is poured in until the level at
+    which `count` is used up; what rounding leaves goes to the largest remainders.
+    """
     import numpy as np
 
-    shares = np.zeros(len(mass), dtype=np.int64)
-    left = min(count, int(capacity.sum()))
-    while left:
-        free = np.where(shares < capacity, mass, 0.0)
-        exact = np.minimum(left * free / free.sum(), capacity - shares)
-        grown = np.floor(exact).astype(np.int64)
-        rest = left - int(grown.sum())
-        # What rounding left over goes to the largest remainders that have room.
-        order = np.argsort(-np.where(shares + grown < capacity, exact - grown, -1), kind="stable")
-        room = order[(shares + grown < capacity)[order]][:rest]
-        grown[room] += 1
-        shares += grown
-        left -= int(grown.sum())
+    before = np.zeros(len(mass)) if held is None else held.astype(np.float64)
+    room = np.where(mass > 0, capacity, 0)
+    left = min(count, int(room.sum()))
+    if left <= 0:
+        return np.zeros(len(mass), dtype=np.int64)
+
+    def poured(level: float) -> "npt.NDArray[np.float64]":
+        return np.clip(level * mass - before, 0, room)
+
+    low, high = 0.0, float(np.max((before + room)[mass > 0] / mass[mass > 0]))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if poured(middle).sum() < left else (low, middle)
+    exact = poured(high)
+    shares = np.minimum(np.floor(exact + _ROUNDING), room).astype(np.int64)
+    order = np.argsort(-np.where(shares < room, exact - shares, -np.inf), kind="stable")
+    for place in order[: left - int(shares.sum())].tolist():
+        shares[place] += 1
     return shares

@@ -1,0 +1,129 @@
+"""Tables and plots of `trainings.py`'s CSV file: mean and standard deviation over seeds, straight from the lines.
+
+    python benchmarks/midl/report.py midl.csv [--plots FOLDER]
+
+Plots are AP50 by labelled share, by steps, and the rank correlations, as PNG.
+"""
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+Row = dict[str, str]
+_SETTINGS = ("data", "detector", "share", "steps", "image_size")
+_FIGURES = ("AP", "AP50", "mask_AP", "mask_AP50")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Tables and plots of a CSV file of trainings.")
+    parser.add_argument("csv", type=Path)
+    parser.add_argument("--plots", type=Path, help="write plots to this folder")
+    arguments = parser.parse_args()
+    with arguments.csv.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    print(table(rows, accuracy_columns(rows)))
+    print()
+    print(differences(rows))
+    print()
+    print(table(rows, ["objectness_mass_ratio", "image_AP"], having="image_AP", digits=2))
+    print()
+    print(table(rows, [name for name in rows[0] if name.startswith("rank_")], having="rank_uncertainty", digits=2))
+    if arguments.plots:
+        arguments.plots.mkdir(parents=True, exist_ok=True)
+        for data, detector in dict.fromkeys((row["data"], row["detector"]) for row in rows):
+            own = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
+            for axis in ("share", "steps"):
+                plot(own, axis, arguments.plots / f"{data}-{detector}-{axis}.png")
+
+
+def accuracy_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns of accuracy that hold anything, in the file's order."""
+    return [
+        name for name in rows[0] if name.endswith(_FIGURES) and name not in ("image_AP",) and any(r[name] for r in rows)
+    ]
+
+
+def groups(rows: Iterable[Row], names: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[tuple(row[name] for name in names)].append(row)
+    return found
+
+
+def table(rows: Sequence[Row], columns: Sequence[str], *, having: str = "", digits: int = 3) -> str:
+    """One line for each setting and variant."""
+    lines = [
+        f"| {' | '.join((*_SETTINGS, 'variant', 'seeds', *columns))} |",
+        f"|{'---|' * (len(_SETTINGS) + 2 + len(columns))}",
+    ]
+    for key, own in groups(rows, (*_SETTINGS, "variant")).items():
+        if having and not any(row[having] for row in own):
+            continue
+        cells = [spread([float(row[name]) for row in own if row[name] not in ("", "nan")], digits) for name in columns]
+        lines.append(f"| {' | '.join((*key, str(len(own)), *cells))} |")
+    return "\n".join(lines)
+
+
+def differences(rows: Sequence[Row]) -> str:
+    """Each variant less plain training of the same seed, setting by setting: seeds are paired."""
+    lines = ["| data | detector | share | steps | variant less plain | seeds | AP50 |", "|---|---|---|---|---|---|---|"]
+    columns = [name for name in accuracy_columns(rows) if name.endswith("AP50")]
+    for (data, detector, share, steps, size), own in groups(rows, _SETTINGS).items():
+        plain = {row["seed"]: row for row in own if row["variant"] == "plain"}
+        for variant in dict.fromkeys(row["variant"] for row in own if row["variant"] != "plain"):
+            pairs = [(row, plain[row["seed"]]) for row in own if row["variant"] == variant and row["seed"] in plain]
+            if not pairs:
+                continue
+            shown = [
+                f"{name} {spread([float(a[name]) - float(b[name]) for a, b in pairs if a[name] and b[name]], 3)}"
+                for name in columns
+                if any(a[name] for a, _ in pairs)
+            ]
+            lines.append(
+                f"| {data} {size} px | {detector} | {share} | {steps} | {variant} | {len(pairs)} | {', '.join(shown)} |"
+            )
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean and standard deviation; the deviation of one value is not known."""
+    if not values:
+        return "-"
+    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{deviation}"
+
+
+def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
+    """AP50 of each variant over the labelled share, or over the steps; nothing where that was not varied."""
+    from matplotlib.figure import Figure
+
+    if len({row[axis] for row in rows}) < 2:
+        return
+    columns = [name for name in accuracy_columns(rows) if name.endswith("_AP50") and "mask" not in name]
+    figure = Figure(figsize=(4.5 * len(columns), 3.5), layout="constrained")
+    for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+        for (variant,), own in groups(rows, ("variant",)).items():
+            points = sorted(
+                (float(key[0]), [float(r[column]) for r in group]) for key, group in groups(own, (axis,)).items()
+            )
+            places = [place for place, _ in points]
+            axes.errorbar(
+                places,
+                [mean(values) for _, values in points],
+                [stdev(values) if len(values) > 1 else 0 for _, values in points],
+                label=variant,
+                capsize=3,
+                marker="o",
+            )
+        axes.set_xscale("log")
+        axes.set_xlabel("labelled share of the pool" if axis == "share" else "steps")
+        axes.set_title(f"{rows[0]['detector']}, {rows[0]['data']}: {column}")
+        axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What is trained in each study: variants of `TrainConfig`, by name. A study is one factor at a time.
+
+The studies follow the paper's tables: "accuracy" is plain training against MIDL (Fig. 6, Table 4), "table5" the module
+ablation, "table6" lambda, "preset" the printed form and settings; "causes" changes what may keep MIDL below plain.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from detectors.config import TrainConfig
+
+Overrides = Mapping[str, Any]
+
+_UNIFORM = {"class_probability": "uniform", "objectness": "uniform"}
+_ONE_ROUND = [["labeled", 6], ["maximize", 2], ["minimize", 2], ["labeled", 6]]
+_PRINTED = {
+    "tie_objectness": False,
+    "background_gradient": True,
+    "objectness_from_boxes": False,
+    "mil_moves_features": True,
+    "mil_weight": 1.0,
+}
+
+STUDIES: Mapping[str, Mapping[str, Overrides]] = {
+    "accuracy": {"plain": {"method": "plain"}, "midl": {}},
+    "table5": {
+        "plain": {"method": "plain"},
+        # Row 2 has the discrepancy alone, row 5 adds the class probability, row 9 both: MIDL.
+        "CPD": {"midl": {**_UNIFORM, "mil_weight": 0.0}},
+        "CPD, CP": {"midl": {"objectness": "uniform"}},
+        "midl": {},
+        "MIL without CPD": {"lambda_": 0.0},
+        "stages alone": {"lambda_": 0.0, "midl": {"mil_weight": 0.0}},
+        "sigmoid": {"midl": {"class_probability": "sigmoid"}},
+    },
+    "table6": {f"lambda {value:g}": {"lambda_": value} for value in (0.1, 1.0, 5.0, 10.0, 20.0, 50.0)},
+    "causes": {
+        "midl": {},
+        "as printed": {"midl": _PRINTED},
+        "focal prior": {"midl": {"class_bias": -4.6}},
+        "MIL moves features": {"midl": {"mil_moves_features": True}},
+        "no MIL on unlabelled": {"midl": {"mil_on_unlabeled": False}},
+        "one round": {"stages": _ONE_ROUND},
+        "averaged weights": {"ema_decay": 0.999},
+        "plain, averaged weights": {"method": "plain", "ema_decay": 0.999},
+    },
+}
+
+
+def config_of(overrides: Overrides, **settings: Any) -> TrainConfig:
+    """The configuration of a variant; errors as `TrainConfig.from_dict`."""
+    return TrainConfig.from_dict({**settings, **overrides})
