@@ -93,10 +93,12 @@ def correlations(scores: Sequence[ImageScore], truth: Sequence[LabeledImage]) ->
     """
     threshold = best_threshold(scores, truth)
     errors = [1 - f1(*matches(score, image, threshold)) for score, image in zip(scores, truth, strict=True)]
-    return {
-        f"rank_{name}": float(spearmanr([getattr(score, name) for score in scores], errors).statistic)
-        for name in SCORES
-    } | {"mean_error": float(np.mean(errors))}
+    found = {"mean_error": float(np.mean(errors))}
+    for name in SCORES:
+        values = [getattr(score, name) for score in scores]
+        if len(set(errors)) > 1 and len(set(values)) > 1:  # else there is no order to compare
+            found[f"rank_{name}"] = float(spearmanr(values, errors).statistic)
+    return found
 
 
 def best_threshold(scores: Sequence[ImageScore], truth: Sequence[LabeledImage]) -> float:

@@ -1,0 +1,110 @@
+"""Whether image scores follow the true error of the image, on the scored pools that `selection_learning.py` leaves.
+
+    python benchmarks/midl/ranking.py --data fod-video/ --work selection-runs/ [--csv ranking.csv]
+
+Spearman's rank correlation of every score with the error of the image (1 - F1 at IoU 0.5), over the unlabelled frames
+of each seed, and over the means of the videos. `1 - best box` is 1 less the score of the surest box.
+"""
+
+import argparse
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from measure import SCORES, best_threshold, f1, matches
+from scipy.stats import spearmanr
+
+from curate.pool import Pool
+from curate.workspace import Workspace
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Rank correlation of image scores with the true error.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with pool.json, the labels of all frames")
+    parser.add_argument("--work", type=Path, required=True, help="folder of the seeds' workspaces")
+    parser.add_argument("--csv", type=Path, default=Path("ranking.csv"))
+    arguments = parser.parse_args()
+    document = json.loads((arguments.data / "pool.json").read_text())
+    rows = [
+        {"seed": folder.name.removeprefix("seed-"), **row}
+        for folder in sorted(arguments.work.glob("seed-*"))
+        for row in measure(Workspace.open(folder / "workspace"), document)
+    ]
+    with arguments.csv.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    print("| score | by frame | by video |\n|---|---|---|")
+    for score in dict.fromkeys(row["score"] for row in rows):
+        own = [row for row in rows if row["score"] == score]
+        cells = (", ".join(f"{row[name]:.2f}" for row in own) for name in ("by_frame", "by_video"))
+        print(f"| {score} | {' | '.join(cells)} |")
+
+
+def measure(workspace: Workspace, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one seed."""
+    pool = Pool.load(workspace)
+    unlabeled = set(pool.in_state("unlabeled")["frame_id"].to_pylist())
+    (run,) = workspace.scores.glob("retinanet-*")
+    table = pa.concat_tables([pq.read_table(path) for path in sorted(run.glob("part-*.parquet"))])
+    scored = [row for row in table.to_pylist() if row["frame_id"] in unlabeled]
+    truth = objects(pool, document)
+    frames = [truth[row["frame_id"]] for row in scored]
+    found = [
+        SimpleNamespace(
+            boxes_xyxy=np.array(row["boxes_xyxy"], np.float32).reshape(-1, 4),
+            labels=np.array(row["labels"], np.int64),
+            scores=np.array(row["scores"], np.float32),
+        )
+        for row in scored
+    ]
+    threshold = best_threshold(found, frames)
+    errors = np.array([1 - f1(*matches(one, frame, threshold)) for one, frame in zip(found, frames, strict=True)])
+    videos = np.array([row["frame_id"].partition(":")[0] for row in scored])
+    columns = {name: np.array([row[name] for row in scored]) for name in SCORES}
+    columns["1 - best box"] = np.array([1 - one.scores.max(initial=0) for one in found])
+    return [
+        {
+            "score": name,
+            "by_frame": round(float(spearmanr(values, errors).statistic), 3),
+            "by_video": round(by_video(values, errors, videos), 3),
+            "frames": len(errors),
+            "mean_error": round(float(errors.mean()), 3),
+        }
+        for name, values in columns.items()
+    ]
+
+
+def by_video(values: np.ndarray, errors: np.ndarray, videos: np.ndarray) -> float:
+    """The correlation of the videos' means."""
+    means = [(values[videos == name].mean(), errors[videos == name].mean()) for name in np.unique(videos)]
+    return float(spearmanr(*zip(*means, strict=True)).statistic)
+
+
+def objects(pool: Pool, document: dict[str, Any]) -> dict[str, SimpleNamespace]:
+    """The oracle's boxes and labels, by frame_id."""
+    key_of = {Path(source.path).name: source.source for source in pool.sources.values()}
+    ids = [row["id"] for row in sorted(document["categories"], key=lambda row: row["id"])]
+    boxes: dict[int, list[list[float]]] = defaultdict(list)
+    labels: dict[int, list[int]] = defaultdict(list)
+    for row in document["annotations"]:
+        x, y, width, height = row["bbox"]
+        boxes[row["image_id"]].append([x, y, x + width, y + height])
+        labels[row["image_id"]].append(ids.index(row["category_id"]))
+    return {
+        f"{key_of[image['file_name']]}:{image['frame_index']:08d}": SimpleNamespace(
+            boxes_xyxy=np.array(boxes[image["id"]], np.float32).reshape(-1, 4),
+            labels=np.array(labels[image["id"]], np.int64),
+        )
+        for image in document["images"]
+    }
+
+
+if __name__ == "__main__":
+    main()
