@@ -223,6 +223,6 @@ def test_share_out_is_proportional_and_within_capacity() -> None:
 
 def test_share_out_counts_what_is_held() -> None:
     mass, room = np.array([1.0, 1, 2]), np.array([9, 9, 9])
-    assert share_out(mass, room, 8, np.array([2, 0, 0])).tolist() == [0, 3, 5], "of 10 are due 2.5, 2.5 and 5"
+    assert share_out(mass, room, 8, np.array([2, 0, 0])).tolist() == [1, 2, 5], "of 10 are due 2.5, 2.5 and 5"
     assert share_out(mass, room, 3, np.array([9, 0, 0])).tolist() == [0, 1, 2]
     assert share_out(mass, np.array([9, 1, 1]), 4, np.array([9, 0, 0])).tolist() == [2, 1, 1], "what others cannot hold"
