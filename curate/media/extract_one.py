@@ -121,14 +121,22 @@ class ExtractOne:
         return Ranges(source, known, tuple(ranges))
 
     def _video(self, source: Source, found: Examined, known: bool, report: Callable[[object], None]) -> Source:
+        span = None
+        # decord is told what is not regular, and refuses it.
+        if found.scan and (source.backend == "decord" or not found.scan.irregular):
+            span = Span(0, found.scan, whole=True, head=found.head)
         try:
-            return self._decode(source, found, known, report)
+            return self._decode(source, span, known, report)
         except DecodeError as error:
-            source = replace(source, backend="pyav", backend_reason=str(error))
-            return self._decode(source, found, known, report)
+            if source.backend != "pyav":
+                source = replace(source, backend="pyav", backend_reason=str(error))
+            return self._decode(source, None, known, report)
 
-    def _decode(self, source: Source, found: Examined, known: bool, report: Callable[[object], None]) -> Source:
-        """Decode with `source.backend`. DecodeError where PyAV is still to be tried; the last's is the `error`."""
+    def _decode(self, source: Source, span: Span | None, known: bool, report: Callable[[object], None]) -> Source:
+        """Decode with `source.backend`. DecodeError where PyAV, or PyAV without `span`, is still to be tried.
+
+        The last one's is the `error`.
+        """
         report(Started(source))
         picker = FramePicker(self.sampling, self.frame_indices)
         frames = decode(
@@ -138,9 +146,7 @@ class ExtractOne:
             size_wh=scaled_size(source.width, source.height, self.imgsz),
             threads=self.threads,
             beat=Sparse(report),
-            span=Span(0, found.scan, whole=True, head=found.head)
-            if found.scan and source.backend == "decord"
-            else None,
+            span=span,
         )
         first_s = last_s = 0.0
         count = 0
@@ -156,7 +162,7 @@ class ExtractOne:
                         # Counted when it was first read; only some more frames are wanted.
                         break
             except DecodeError as problem:
-                if source.backend != "pyav" and not self.fixed:
+                if span if source.backend == "pyav" else not self.fixed:
                     raise
                 error = f"{problem}; {count} frames read" if count else str(problem)
             finally:
@@ -167,12 +173,11 @@ class ExtractOne:
 
 
 def warm_up() -> None:
-    """Import what the first video will need."""
+    """Import what the first video will need; decord, which reads long ones alone, is not missed in those."""
+    import numpy  # noqa: F401
     import PIL.JpegImagePlugin  # noqa: F401
 
-    from curate.media import decord_backend, pyav_backend  # noqa: F401
-
-    decord_backend.library()
+    from curate.media import pyav_backend  # noqa: F401
 
 
 def unnamed(path: Path) -> Source:

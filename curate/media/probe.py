@@ -52,7 +52,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Examined:
-    """What one reading of a file tells; `scan` and `head`, PyAV's first frames, of a video that decord may read."""
+    """What one reading of a file tells; `scan` and `head`, PyAV's first frames, of a video that decord could read."""
 
     probe: Probe
     scan: PacketScan | None = None
@@ -65,7 +65,7 @@ def probe(path: Path) -> Probe:
 
 
 def examine(path: Path, beat: Callable[[], None] = lambda: None) -> Examined:
-    """Describe a file as `probe` does, and all packets of one that decord may read; `beat` is called now and then."""
+    """Describe a file as `probe` does, and all packets of one that decord could read; `beat` is called now and then."""
     return _examine(path, beat)
 
 
@@ -117,7 +117,7 @@ def _probe_image(path: Path) -> Probe:
 
 
 def _examine_video(path: Path, beat: Callable[[], None] | None) -> Examined:
-    """With `beat`, the packets are all read where decord may read the file."""
+    """With `beat`, the packets are all read where decord could read the file."""
     import av
 
     found = Probe(str(path), "video")
@@ -140,7 +140,7 @@ def _examine_video(path: Path, beat: Callable[[], None] | None) -> Examined:
             if not reason and _is_short(found):
                 reason = SHORT_REASON
             found = replace(found, backend="pyav" if reason else "decord", backend_reason=reason)
-            if reason or beat is None:
+            if beat is None or reason not in ("", SHORT_REASON):
                 return Examined(found)
             return Examined(found, packets.scan(), head)
     except (av.error.FFmpegError, OSError, ValueError, OverflowError, UnicodeDecodeError) as error:

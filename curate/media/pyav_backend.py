@@ -14,6 +14,7 @@ from curate.media.packets import open_video, packets_from, seconds, video_stream
 
 if TYPE_CHECKING:
     import numpy as np
+    from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _GIVE_UP_AFTER = 5000
 # Containers without sizes: their last packet goes as far as the file does, whole or not.
 _UNSIZED = ("mpegts", "mpeg")
+# Codecs whose decoder can be told, packet by packet, to leave out frames that no other refers to.
+_LEAVES_OUT = ("h264", "hevc")
 
 
 def frames(
@@ -42,41 +45,86 @@ def frames(
     import av
 
     pictures = Pictures(size_wh, threads)
-    first = span.start if span else 0
-    count = 0
     try:
         with open_video(path) as container:
             stream = video_streams(container)[0]
-            form = container.format.name
-            damage = Damage(has_pts=form != "avi", sized=form not in _UNSIZED)
-            # A span is a part of a file that was found to be whole.
-            tally = Tally(damage, announced=len(span.scan.pts)) if span else Tally(damage, cut_short(path))
-            # With one thread, the frames that come before the end of a file that breaks off are always the same.
-            stream.codec_context.thread_count = 1 if tally.cut_short else threads
+            stream.codec_context.thread_count = threads
             stream.codec_context.thread_type = "AUTO"
-            if form == "avi":
-                tally.due = []
-            clock = _Clock(stream, tally.due)
-            packets: Iterator[Packet[VideoStream]] = container.demux(stream)
             if span:
-                packets = islice(packets_from(container, stream, span.scan.pts[0]), len(span.scan.pts))
-            for frame in decoded_frames(packets, stream, tally, beat):
-                if span and (count == len(span.scan.pts) or frame.pts != span.scan.pts[count]):
-                    raise DecodeError(f"PyAV: frame {first + count} is not the one that the packets announce")
-                timestamp_s = clock(frame)
-                good = tally.damage.is_good(frame)
-                if not tally.damage.index_known:
-                    continue
-                rgb = pictures(frame) if good and wanted(first + count, timestamp_s) else None
-                yield DecodedFrame(first + count, timestamp_s, rgb)
-                count += 1
+                yield from _of_span(container, stream, span, wanted, pictures, beat)
+            else:
+                yield from _of_file(path, container, stream, wanted, pictures, beat)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise DecodeError(f"PyAV: {getattr(error, 'strerror', None) or error}") from error
-    problem = tally.problem()
-    if problem:
+
+
+def _of_file(
+    path: Path,
+    container: "InputContainer",
+    stream: "VideoStream",
+    wanted: Wanted,
+    pictures: "Pictures",
+    beat: Callable[[], None],
+) -> Generator[DecodedFrame, None, None]:
+    """Every frame that can be decoded, whatever the packets are."""
+    form = container.format.name
+    tally = Tally(Damage(has_pts=form != "avi", sized=form not in _UNSIZED), cut_short(path))
+    if tally.cut_short:
+        # With one thread, the frames that come before the end of a file that breaks off are always the same.
+        stream.codec_context.thread_count = 1
+    if form == "avi":
+        tally.due = []
+    clock = _Clock(stream, tally.due)
+    count = 0
+    for frame in decoded_frames(container.demux(stream), stream, tally, beat):
+        timestamp_s = clock(frame)
+        good = tally.damage.is_good(frame)
+        if not tally.damage.index_known:
+            continue
+        rgb = pictures(frame) if good and wanted(count, timestamp_s) else None
+        yield DecodedFrame(count, timestamp_s, rgb)
+        count += 1
+    if problem := tally.problem():
         raise DecodeError(problem)
-    if span and count < len(span.scan.pts):
-        raise DecodeError(f"PyAV: {count} frames from {len(span.scan.pts)} packets")
+
+
+def _of_span(
+    container: "InputContainer",
+    stream: "VideoStream",
+    span: Span,
+    wanted: Wanted,
+    pictures: "Pictures",
+    beat: Callable[[], None],
+) -> Generator[DecodedFrame, None, None]:
+    """The frames that the packets announce. One that is not wanted, and that no other refers to, is not decoded."""
+    scan = span.scan
+    shown = [wanted(span.start + place, timestamp_s) for place, timestamp_s in enumerate(scan.timestamps_s)]
+    place_of = {pts: place for place, pts in enumerate(scan.pts)}
+    kept = None
+    if scan.codec in _LEAVES_OUT:
+        kept = frozenset(pts for pts, show in zip(scan.pts, shown, strict=True) if show)
+    tally = Tally(announced=len(scan.pts))
+    packets = islice(packets_from(container, stream, scan.pts[0]), len(scan.pts))
+    reached = 0
+
+    def pass_to(place: int) -> Iterator[DecodedFrame]:
+        if True in shown[reached:place]:
+            raise DecodeError(f"PyAV: frame {span.start + shown.index(True, reached)} is missing")
+        for left_out in range(reached, place):
+            yield DecodedFrame(span.start + left_out, scan.timestamps_s[left_out], None)
+
+    for frame in decoded_frames(packets, stream, tally, beat, kept):
+        place = place_of.get(frame.pts, -1) if frame.pts is not None else -1
+        if place < reached:
+            raise DecodeError(f"PyAV: a frame after frame {span.start + reached} is not one that the packets announce")
+        yield from pass_to(place)
+        good = tally.damage.is_good(frame)
+        rgb = pictures(frame) if good and shown[place] else None
+        yield DecodedFrame(span.start + place, scan.timestamps_s[place], rgb)
+        reached = place + 1
+    if problem := tally.problem():
+        raise DecodeError(problem)
+    yield from pass_to(len(scan.pts))
 
 
 class Pictures:
@@ -146,10 +194,12 @@ def decoded_frames(
     stream: "VideoStream",
     tally: Tally,
     beat: Callable[[], None] = lambda: None,
+    kept: frozenset[int] | None = None,
 ) -> "Iterator[VideoFrame]":
     """The frames of `packets` in presentation order, past what cannot be decoded, which `tally` counts.
 
-    A container that breaks off with an error counts as one damaged packet.
+    A container that breaks off with an error counts as one damaged packet. With `kept`, the time stamps of frames that
+    must come, others that no frame refers to may be left out.
     """
     import av
 
@@ -172,6 +222,8 @@ def decoded_frames(
             if not tally.announced:
                 tally.announced, tally.indexed = stream.frames, len(getattr(stream, "index_entries", ()))
             tally.damage.end(breaks_off=tally.breaks_off(), last_dts=last_dts)
+        if kept is not None and packet is not None:
+            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in kept else "NONREF"
         try:
             # No packet: the end, and the decoder hands out what it held back for reordering.
             yield from stream.codec_context.decode(packet)

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,19 +44,20 @@ def index(
     Raises UsageError for a path that does not exist and CurateError where not one frame could be read.
     """
     files = discover(paths)
-    with Decoders(workers=workers) as children:
-        # They import their libraries while this process reads the pool.
+    with Decoders(workers=workers) as children, ThreadPoolExecutor(1) as beside:
+        # They import their libraries while this process reads the pool; where there is none yet they need not wait
+        # for the library of its tables, which takes as long to import as ten short clips to read.
         children.start(len(files))
-        pool = Pool.load(workspace)
-        known = pool.by_path()
+        loading = beside.submit(Pool.load, workspace)
+        known = loading.result().by_path() if workspace.index.exists() else {}
         jobs = []
         for path in files:
             source = known.get(str(path))
             if source is None or _changed(source, path) or not _was_sampled(source, sampling):
                 unchanged = source if source is not None and not _changed(source, path) else None
                 jobs.append(ExtractJob(path=path, sampling=sampling, frame_indices=frozenset(), known=unchanged))
-        before = pool.frames.num_rows
-        extract_into(workspace, pool, jobs, children, backend=backend, progress=progress)
+        new_frames = extract_into(workspace, loading.result, jobs, children, backend=backend, progress=progress)
+        pool = loading.result()
     if pool.frames.num_rows == 0:
         reasons = [f"{source.path}: {source.error}" for source in pool.sources.values() if source.error]
         raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
@@ -66,7 +68,7 @@ def index(
     return IndexResult(
         sources=sum(source.status != "broken" or kept[source.source] > 0 for source in found),
         read=len(jobs),
-        new_frames=pool.frames.num_rows - before,
+        new_frames=new_frames,
         unlabeled=pool.count("unlabeled"),
         skipped=tuple(Skipped(s.path, s.error, kept[s.source]) for s in found if s.status == "broken"),
     )
@@ -74,17 +76,21 @@ def index(
 
 def extract_into(
     workspace: Workspace,
-    pool: Pool,
+    pool: Callable[[], Pool],
     jobs: Sequence[ExtractJob],
     children: Decoders,
     *,
     backend: BackendChoice = "auto",
     progress: Progress = SILENT,
-) -> None:
-    """Run extraction jobs and keep their results in the pool, saved every few seconds so that a kill costs little."""
+) -> int:
+    """Run extraction jobs and keep their results in the pool, saved every few seconds so that a kill costs little.
+
+    `pool` gives the pool when there are results to keep. Returns how many frames are new in it.
+    """
     if not jobs:
-        return
+        return 0
     progress.start(f"Decoding {len(jobs):,} sources", None, "frames")
+    new_frames = 0
     unsaved: list[Extracted] = []
     saved_at = time.monotonic()
     for extracted in extract(
@@ -97,10 +103,11 @@ def extract_into(
     ):
         unsaved.append(extracted)
         if time.monotonic() - saved_at > _SAVE_EVERY_S:
-            _keep(workspace, pool, unsaved)
+            new_frames += _keep(workspace, pool(), unsaved)
             unsaved, saved_at = [], time.monotonic()
-    _keep(workspace, pool, unsaved)
+    new_frames += _keep(workspace, pool(), unsaved)
     progress.finish()
+    return new_frames
 
 
 def extract_frames(
@@ -116,15 +123,18 @@ def extract_frames(
         )
         for source, indices in wanted.items()
     ]
-    extract_into(workspace, pool, jobs, Decoders(), progress=progress)
+    extract_into(workspace, lambda: pool, jobs, Decoders(), progress=progress)
     there = set(zip(pool.frames["source"].to_pylist(), pool.frames["frame_index"].to_pylist(), strict=True))
     return [f"{source} frame {i}" for source, indices in wanted.items() for i in indices if (source, i) not in there]
 
 
-def _keep(workspace: Workspace, pool: Pool, results: Sequence[Extracted]) -> None:
+def _keep(workspace: Workspace, pool: Pool, results: Sequence[Extracted]) -> int:
+    """Add results to the pool and save it; how many frames are new."""
+    before = int(pool.frames.num_rows)
     frames: list[Frame] = [frame for result in results for frame in result.frames]
     pool.add([result.source for result in results], frames)
     pool.save(workspace)
+    return int(pool.frames.num_rows) - before
 
 
 def _changed(source: Source, path: Path) -> bool:

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from video_suite import BFRAMES
 from videos import read_number, write_audio_only, write_numbered_video, write_trimmed_video
 
 from curate.errors import CurateError
 from curate.media.extract import Decoders, Extracted, ExtractJob, extract
 from curate.media.files import sha256_of
+from curate.media.packets import open_video
 from curate.media.reread import write_full_size
-from curate.types import Sampling, cache_path, source_key
+from curate.types import BackendChoice, Sampling, cache_path, source_key
 
 ALL = Sampling(stride=1)
 
@@ -135,6 +137,32 @@ def test_bad_files_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert 60 < len(truncated.frames) == truncated.source.frames < 120
     for frame in truncated.frames[:-1]:
         assert cached_number(tmp_path / "frames", frame.source, frame.frame_index) == frame.frame_index
+
+
+@pytest.mark.parametrize("backend", ["auto", "pyav"])
+def test_a_short_video_that_is_not_what_its_packets_announce_is_read_as_it_is(
+    tmp_path: Path, backend: BackendChoice
+) -> None:
+    path = write_numbered_video(tmp_path / "a.mp4", options=BFRAMES)
+    with open_video(path) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    # One that others are predicted from: large, and not the first of a group.
+    hit = max(packets[15:22], key=len)
+    at = data.index(hit)
+    data[at + 4 : at + len(hit)] = bytes([0x5A]) * (len(hit) - 4)
+    path.write_bytes(data)
+    done = run([ExtractJob(path, Sampling(stride=3))], tmp_path / "frames", backend=backend)["a.mp4"]
+    assert "damaged" in done.reason
+    assert done.source.status == "broken"
+    shown = {
+        frame.frame_index: cached_number(tmp_path / "frames", frame.source, frame.frame_index) for frame in done.frames
+    }
+    assert [round(frame.timestamp_s * 30) for frame in done.frames] == list(shown.values())
+    # The frame that is lost does not count: those after it move up.
+    assert [index for index in shown if index < 12] == [0, 3, 6, 9]
+    assert [index for index in shown if index > 24] == list(range(27, 59, 3))
+    assert not {12 + packets[12:].index(hit)} & set(shown.values())
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:

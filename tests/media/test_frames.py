@@ -8,7 +8,7 @@ import pytest
 from video_suite import OPEN_GOP, SUITE, VP, decode_and_compare
 from videos import read_number, write_numbered_video
 
-from curate.media.decode import BACKENDS, DecodeError, decode, scaled_size
+from curate.media.decode import BACKENDS, DecodedFrame, DecodeError, Span, decode, scaled_size
 from curate.media.decord_backend import frames as decord_frames
 from curate.media.packets import scan_packets
 from curate.media.probe import probe
@@ -67,6 +67,39 @@ def test_both_backends_give_the_same_pictures_scaled_and_sparse(videos: dict[str
         assert ours.shape == theirs.shape == (128, 192, 3)
         assert read_number(ours) == index
         assert np.abs(ours.astype(int) - theirs).mean() < 1.5
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("every", [2, 7, 60])
+# AVI stores no presentation times, and is never read by what its packets announce.
+@pytest.mark.parametrize("name", [name for name in SUITE if not name.endswith(".avi")])
+def test_frames_that_are_not_wanted_and_not_needed_change_nothing(
+    videos: dict[str, Path], name: str, every: int, threads: int
+) -> None:
+    """Told what the packets announce, PyAV leaves out what it can."""
+    if SUITE[name].unreadable:
+        return
+    scan = scan_packets(videos[name])
+    if scan.irregular:
+        return
+
+    def read(span: Span | None) -> list[tuple[int, float, bytes | None]]:
+        def row(frame: DecodedFrame) -> tuple[int, float, bytes | None]:
+            return frame.frame_index, frame.timestamp_s, None if frame.rgb is None else frame.rgb.tobytes()
+
+        frames = decode(
+            videos[name],
+            lambda index, _: index % every == every // 2,
+            backend="pyav",
+            size_wh=SUITE[name].size,
+            threads=threads,
+            span=span,
+        )
+        return [row(frame) for frame in frames]
+
+    taken = read(Span(0, scan, whole=True))
+    assert sum(picture is not None for _, _, picture in taken) == len(range(every // 2, 60, every))
+    assert taken == read(None)
 
 
 @pytest.mark.parametrize("pieces", [False, True], ids=["whole", "pieces"])
