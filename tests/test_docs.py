@@ -39,7 +39,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_scripts_that_are_called_exist(page: Path) -> None:
-    for script in re.findall(r"python ((?:examples|benchmarks|docs)/\w+\.py)", page.read_text()):
+    for script in re.findall(r"python\s+((?:examples|benchmarks|docs)/[\w/]+\.py)", page.read_text()):
         assert (ROOT / script).is_file(), f"{page.name}: {script}"
 
 

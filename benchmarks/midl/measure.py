@@ -24,6 +24,10 @@ SCORES = (
     "least_confidence",
 )
 _IOU = 0.5
+# The loss at the end of a training is the mean over this share of its steps.
+_END = 1 / 20
+# What `detectors.objective` adds to the terms of Eq. 1.
+_NOT_DETECTION = {"mil", "objectness", "mil_unlabeled", "discrepancy", "total"}
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,24 @@ def measure(
 
     threads: of torch in this process. scored: so many unlabelled images at most are scored.
 
-    Returns: AP and AP50 by test set, figures of MIL, the discrepancy at the end of each stage that raises or lowers it,
-    and the rank correlation of each image score with the error of the image.
+    Returns: AP and AP50 by test set, the loss of Eq. 1 on labelled images over the last steps, figures of MIL, the
+    discrepancy at the end of each stage that raises or lowers it, and the rank correlation of each image score with the
+    error of the image.
     """
     import torch
 
     from detectors.evaluation import evaluate, evaluate_mil
     from detectors.inference import Scorer
-    from detectors.training import train
+    from detectors.training import StepReport, train
 
     torch.set_num_threads(threads)
     labeled, unlabeled = split(data.pool, share=share, seed=config.seed)
+    ends: list[float] = []
+
+    def on_step(report: StepReport) -> None:
+        if report.step > (1 - _END) * report.total_steps:
+            ends.append(sum(value for name, value in report.losses.items() if name not in _NOT_DETECTION))
+
     result = train(
         config,
         categories=data.categories,
@@ -60,9 +71,16 @@ def measure(
         unlabeled=[image.path for image in unlabeled] if config.method == "midl" else [],
         held_out=[],
         output=folder,
+        on_step=on_step,
     )
     scorer = Scorer(folder)
-    row: dict[str, Any] = {"labeled": len(labeled), "unlabeled": len(unlabeled), "seconds": result.metrics["seconds"]}
+    row: dict[str, Any] = {
+        "labeled": len(labeled),
+        "unlabeled": len(unlabeled),
+        "seconds": result.metrics["seconds"],
+        # None where the training was complete before: its steps are not run again.
+        "loss": float(np.mean(ends)) if ends else None,
+    }
     for name, images in data.tests.items():
         accuracy = evaluate(scorer, images, data.categories)
         for figure in ("AP", "AP50", "mask_AP", "mask_AP50"):

@@ -2,11 +2,13 @@
 
     python benchmarks/midl/report.py midl.csv [--plots FOLDER]
 
-Plots are AP50 by labelled share, by steps, and the rank correlations, as PNG.
+Plots, as PNG, are AP50 and AP by labelled share and by steps, and by steps also the loss on the labelled images at the
+end of the training; of shares and steps, what is not the axis has lines of its own.
 """
 
 import argparse
 import csv
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from statistics import mean, stdev
 Row = dict[str, str]
 _SETTINGS = ("data", "detector", "share", "steps", "image_size")
 _FIGURES = ("AP", "AP50", "mask_AP", "mask_AP50")
+_PLOTS_WIDE = 3
 
 
 def main() -> None:
@@ -24,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with arguments.csv.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    print(table(rows, accuracy_columns(rows)))
+    print(table(rows, [*accuracy_columns(rows), *(["loss"] if "loss" in rows[0] else [])]))
     print()
     print(differences(rows))
     print()
@@ -33,10 +36,9 @@ def main() -> None:
     print(table(rows, [name for name in rows[0] if name.startswith("rank_")], having="rank_uncertainty", digits=2))
     if arguments.plots:
         arguments.plots.mkdir(parents=True, exist_ok=True)
-        for data, detector in dict.fromkeys((row["data"], row["detector"]) for row in rows):
-            own = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
+        for (data, detector, size), own in groups(rows, ("data", "detector", "image_size")).items():
             for axis in ("share", "steps"):
-                plot(own, axis, arguments.plots / f"{data}-{detector}-{axis}.png")
+                plot(own, axis, arguments.plots / f"{data}-{detector}-{size}px-{axis}.png")
 
 
 def accuracy_columns(rows: Sequence[Row]) -> list[str]:
@@ -60,9 +62,9 @@ def table(rows: Sequence[Row], columns: Sequence[str], *, having: str = "", digi
         f"|{'---|' * (len(_SETTINGS) + 2 + len(columns))}",
     ]
     for key, own in groups(rows, (*_SETTINGS, "variant")).items():
-        if having and not any(row[having] for row in own):
+        if having and not any(row.get(having) for row in own):
             continue
-        cells = [spread([float(row[name]) for row in own if row[name] not in ("", "nan")], digits) for name in columns]
+        cells = [spread(numbers(own, name), digits) for name in columns]
         lines.append(f"| {' | '.join((*key, str(len(own)), *cells))} |")
     return "\n".join(lines)
 
@@ -96,32 +98,45 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f"{mean(values):.{digits}f}{deviation}"
 
 
+def numbers(rows: Iterable[Row], column: str) -> list[float]:
+    """The values of a column that are there."""
+    return [float(row[column]) for row in rows if row.get(column) not in (None, "", "nan")]
+
+
 def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
-    """AP50 of each variant over the labelled share, or over the steps; nothing where that was not varied."""
+    """Accuracy of each variant over the labelled share, or accuracy and loss over the steps; nothing where that was not
+    varied.
+    """
     from matplotlib.figure import Figure
 
     if len({row[axis] for row in rows}) < 2:
         return
-    columns = [name for name in accuracy_columns(rows) if name.endswith("_AP50") and "mask" not in name]
-    figure = Figure(figsize=(4.5 * len(columns), 3.5), layout="constrained")
-    for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
-        for (variant,), own in groups(rows, ("variant",)).items():
-            points = sorted(
-                (float(key[0]), [float(r[column]) for r in group]) for key, group in groups(own, (axis,)).items()
-            )
-            places = [place for place, _ in points]
+    other = "steps" if axis == "share" else "share"
+    several = len({row[other] for row in rows}) > 1
+    columns = sorted(accuracy_columns(rows), key=lambda name: not name.endswith("_AP50"))
+    columns += ["loss"] if axis == "steps" and numbers(rows, "loss") else []
+    high = math.ceil(len(columns) / _PLOTS_WIDE)
+    wide = min(len(columns), _PLOTS_WIDE)
+    figure = Figure(figsize=(4.5 * wide, 3.5 * high), layout="constrained")
+    panels = iter(figure.subplots(high, wide, squeeze=False).flat)
+    for column, axes in zip(columns, panels, strict=False):  # the last row may have room left
+        for (variant, value), own in groups(rows, ("variant", other)).items():
+            by_place = {float(place): numbers(group, column) for (place,), group in groups(own, (axis,)).items()}
+            points = sorted((place, values) for place, values in by_place.items() if values)
             axes.errorbar(
-                places,
+                [place for place, _ in points],
                 [mean(values) for _, values in points],
                 [stdev(values) if len(values) > 1 else 0 for _, values in points],
-                label=variant,
+                label=f"{variant}, {other} {value}" if several else variant,
                 capsize=3,
                 marker="o",
             )
         axes.set_xscale("log")
         axes.set_xlabel("labelled share of the pool" if axis == "share" else "steps")
         axes.set_title(f"{rows[0]['detector']}, {rows[0]['data']}: {column}")
-        axes.legend()
+        axes.legend(fontsize=8)
+    for axes in panels:
+        axes.set_axis_off()
     figure.savefig(path, dpi=110)
 
 

@@ -1,4 +1,4 @@
-"""Trainings of a study, a line each in a CSV file: accuracy, figures of MIL, rank correlations with the true error.
+"""Trainings of a study, a line each in a CSV file: accuracy, loss, figures of MIL, rank correlations with the error.
 
     python benchmarks/midl/trainings.py --study accuracy --annotations pool.json --images pool/ \\
         --test test test.json test/ --shares 0.05 0.1 --seeds 0 1 2 [--detector ssd300] [--steps 1000] [--jobs 2]
@@ -12,7 +12,7 @@ the other with two. Labels outside the share are used to measure, never to train
 import argparse
 import csv
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
@@ -116,12 +116,12 @@ def planned(arguments: argparse.Namespace) -> Iterator[Run]:
         yield Run(key, share, config)
 
 
-def finished(path: Path) -> set[tuple[str, ...]]:
+def finished(path: Path, key: Sequence[str] = KEY) -> set[tuple[str, ...]]:
     """Keys of the lines that are there."""
     if not path.exists():
         return set()
     with path.open(newline="") as file:
-        return {tuple(row[name] for name in KEY) for row in csv.DictReader(file)}
+        return {tuple(row[name] for name in key) for row in csv.DictReader(file)}
 
 
 def write(path: Path, row: dict[str, Any]) -> None:

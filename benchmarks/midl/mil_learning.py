@@ -1,6 +1,6 @@
 """Plain and MIDL training at equal labelled steps, and whether the MIL head learns, for each switch (paper Fig. 9).
 
-    python benchmarks/mil_learning.py --annotations pool.json --images pool/ --test test.json --test-images test/
+    python benchmarks/midl/mil_learning.py --annotations pool.json --images pool/ --test test.json --test-images test/
         [--steps 800] [--seeds 0] [--variants plain default ...] [--csv results.csv]
 
 Trains with 20% of the pool labelled (every fifth image) and the rest unlabelled. One line goes to the CSV file at the
