@@ -76,7 +76,7 @@ def sample_fields(
         "utility_uncertainty": _number(parts.get("uncertainty")),
         "utility_diversity": _number(parts.get("diversity")),
         "utility_balance": _number(parts.get("balance")),
-        "cluster": details.get("cluster"),
+        "cluster_size": details.get("cluster_size"),
         "suppressed_count": (details.get("suppressed") or {}).get("count"),
         "left_out": _left_out(details.get("left_out")),
         "duplicate_group": duplicate_group,

@@ -24,7 +24,7 @@ FIELDS = (
     FieldSpec("utility_uncertainty", "float", "selection", "the part of the utility that is uncertainty"),
     FieldSpec("utility_diversity", "float", "selection", "the part of the utility that is diversity"),
     FieldSpec("utility_balance", "float", "selection", "the part of the utility that is class balance"),
-    FieldSpec("cluster", "int", "selection", "the cluster of alike frames that it was picked from"),
+    FieldSpec("cluster_size", "int", "selection", "the candidates whose nearest pick or labelled frame it is"),
     FieldSpec("suppressed_count", "int", "selection", "how many candidates this pick kept out"),
     FieldSpec("left_out", "string", "selection", "a more uncertain frame near it that was left out, and why"),
     FieldSpec("duplicate_group", "int", "selection", "frames that look the same have one number; empty for others"),

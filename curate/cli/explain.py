@@ -105,8 +105,8 @@ def _parts(pick: "Any") -> Iterator[str]:
     parts = {name: value for name, value in (pick.get("utility_parts") or {}).items() if value is not None}
     if parts:
         yield "  parts of the utility: " + ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
-    if pick.get("cluster") is not None:
-        yield f"  cluster {pick['cluster']}"
+    if pick.get("cluster_size") is not None:
+        yield f"  nearest pick or labelled frame of {pick['cluster_size']:,} candidates"
     suppressed = pick.get("suppressed") or {}
     if suppressed.get("count"):
         yield f"  kept out {suppressed['count']:,} candidates, the most uncertain of them:"

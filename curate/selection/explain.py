@@ -47,7 +47,7 @@ class Explainer:
     wanted: "npt.NDArray[np.float64] | None"
 
     def details(self, picks: Sequence[Pick]) -> list[dict[str, Any]]:
-        """For each pick: utility_parts, cluster, duplicate_group, suppressed, left_out; see docs/selection.md."""
+        """For each pick: utility_parts, cluster_size, duplicate_group, suppressed, left_out; see docs/selection.md."""
         import numpy as np
 
         ids = self.candidates.frames["frame_id"].to_pylist()
@@ -66,7 +66,7 @@ class Explainer:
             found.append(
                 {
                     "utility_parts": self._parts(pick),
-                    "cluster": pick.cluster,
+                    "cluster_size": pick.cluster_size,
                     "duplicate_group": group if group >= 0 else None,
                     "suppressed": self._suppressed(blocked[start:stop], ids),
                     "left_out": self._left_out(pick, near, ids),

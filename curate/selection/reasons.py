@@ -25,5 +25,8 @@ def reasons(acquisition: str, picks: Sequence[Pick], utilities: "npt.NDArray[np.
 def _reason(name: str, pick: Pick, place: int, candidates: int, by_score: bool) -> str:
     if pick.distance is None:
         return f"{name}: utility {place:,} of {candidates:,}" if by_score else f"{name}: no score is asked"
-    away = f"distance {pick.distance:.3f} from the nearest labelled frame or earlier pick in cluster {pick.cluster}"
+    away = (
+        f"distance {pick.distance:.3f} from the nearest labelled frame or earlier pick, "
+        f"the nearest of {pick.cluster_size:,} candidates"
+    )
     return f"{name}: uncertainty {place:,} of {candidates:,}, {away}" if by_score else f"{name}: {away}"

@@ -166,7 +166,7 @@ def test_why_a_frame_was_picked_and_what_looks_the_same(space: tuple[Workspace, 
         picks[0]: {
             "frame_id": picks[0],
             "utility_parts": {"uncertainty": 0.5, "diversity": 0.25},
-            "cluster": 0,
+            "cluster_size": 1,
             "suppressed": {"count": 3, "frames": []},
             "left_out": {"frame_id": ranking[2], "uncertainty": 0.125, "why": "gap"},
         },
@@ -178,15 +178,22 @@ def test_why_a_frame_was_picked_and_what_looks_the_same(space: tuple[Workspace, 
     write_table(workspace.duplicates, pa.table({"frame_id": pool.frames["frame_id"], "duplicate_group": groups}))
     build_dataset(workspace, pool, score_run=run, selection=select(pool, picks), details=details)
     dataset = load(workspace)
-    names = ("utility_uncertainty", "utility_diversity", "utility_balance", "cluster", "suppressed_count", "left_out")
+    names = (
+        "utility_uncertainty",
+        "utility_diversity",
+        "utility_balance",
+        "cluster_size",
+        "suppressed_count",
+        "left_out",
+    )
     first, second, other = (dataset.one({"frame_id": frame_id}) for frame_id in ranking[:3])
-    assert [first[name] for name in names] == [0.5, 0.25, None, 0, 3, f"{ranking[2]} (uncertainty 0.125): gap"]
+    assert [first[name] for name in names] == [0.5, 0.25, None, 1, 3, f"{ranking[2]} (uncertainty 0.125): gap"]
     assert [second[name] for name in names] == [None] * 6
     assert (first.duplicate_group, other.duplicate_group) == (None, 4)
     assert first.entropy is None, "scored before there was a column for it"
     assert set(dataset.load_saved_view("near-duplicates").values("frame_id")) == set(ranking[2:5])
     build_dataset(workspace, pool, score_run=run, selection=select(pool, ranking[5:6]), details={})
-    assert load(workspace).count("cluster") == 0
+    assert load(workspace).count("cluster_size") == 0
 
 
 def test_labelled_frames_show_their_scores_but_have_no_rank(space: tuple[Workspace, Pool]) -> None:

@@ -71,14 +71,14 @@ def test_all_that_a_selection_says(ranked: Path, tmp_path: Path) -> None:
     free = [frame_id for frame_id in free if frame_id not in {line["frame_id"] for line in lines}]
     lines[0] |= {
         "utility_parts": {"uncertainty": 0.75, "diversity": 0.5},
-        "cluster": 3,
+        "cluster_size": 1200,
         "suppressed": {"count": 12, "frames": [{"frame_id": free[0], "uncertainty": 0.25, "why": "gap"}]},
         "left_out": {"frame_id": free[1], "uncertainty": 0.5, "why": "quota"},
     }
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     text = lines_of(workspace, "1")
     assert "  parts of the utility: uncertainty 0.75, diversity 0.5" in text
-    assert "  cluster 3" in text
+    assert "  nearest pick or labelled frame of 1,200 candidates" in text
     assert "  kept out 12 candidates, the most uncertain of them:" in text
     assert f"    {free[0]}  uncertainty 0.25  gap" in text
     assert f"  left out although more uncertain and near: {free[1]}  uncertainty 0.5  quota" in text

@@ -14,6 +14,7 @@ from curate.selection.options import SelectOptions
 from curate.selection.picking.best_first import best_first
 from curate.selection.picking.coverage import Coverage, share_out
 from curate.selection.picking.evenly import evenly
+from curate.selection.quota import Quota
 from curate.selection.rules import Limits, Rules
 
 NO_GAP = SelectOptions(gap=Gap(0), balance=0)
@@ -51,7 +52,7 @@ def indices(choice: Choice) -> list[int]:
 
 def test_no_candidates() -> None:
     candidates = make_candidates(make_frames([]))
-    for rule in (best_first, evenly, Coverage(), Coverage(within_sources=True)):
+    for rule in (best_first, evenly, Coverage(), Coverage(top_share=0.5)):
         rules = Rules(candidates, Limits(budget=3))
         assert rule(candidates, np.zeros(0), rules, np.random.default_rng(0)) == []
 
@@ -102,6 +103,14 @@ def test_k_center_takes_one_of_each_cluster() -> None:
     choice = pick(with_features(make_frames([], images=100), features), "k-center", 4)
     assert {i // 25 for i in indices(choice)} == {0, 1, 2, 3}
     assert min(one.distance or 0 for one in choice.picks) > 1
+    assert [one.cluster_size for one in choice.picks] == [25] * 4
+
+
+def test_what_a_labelled_frame_is_nearest_to_is_in_no_cluster() -> None:
+    rng = np.random.default_rng(0)
+    features = np.eye(3, 16).repeat([50, 30, 20], axis=0) + rng.normal(0, 0.02, (100, 16))
+    candidates = with_features(make_frames([], images=100), features, features[:1])
+    assert sorted(one.cluster_size or 0 for one in pick(candidates, "core-set", 2).picks) == [20, 30]
 
 
 @pytest.mark.parametrize("labeled", [0, 5])
@@ -136,42 +145,47 @@ def with_scores(candidates: Candidates, uncertainty: np.ndarray) -> Candidates:
     return Candidates(candidates.frames, scores, candidates.labeled)
 
 
-def test_diverse_prefers_the_uncertain_and_the_unlike() -> None:
+def test_diverse_picks_the_unlike_among_the_uncertain() -> None:
     rng = np.random.default_rng(0)
     features = np.eye(4, 16).repeat(50, axis=0) + rng.normal(0, 0.01, (200, 16))
     candidates = with_features(make_frames([], images=200), features)
-    for uncertain in (0, 3):
-        uncertainty = rng.random(200) * np.where(np.arange(200) // 50 == uncertain, 1.0, 0.5)
-        choice = pick(with_scores(candidates, uncertainty), "diverse", 16)
-        per_cluster = np.bincount([i // 50 for i in indices(choice)], minlength=4)
-        assert per_cluster.min() >= 2
-        assert per_cluster.argmax() == uncertain
-        assert uncertainty[indices(choice)].mean() > uncertainty.mean()
+    # The fifth that is the most uncertain: 30, 6 and 4 frames of three clusters, none of the fourth.
+    uncertainty = rng.random(200) * 0.5
+    for cluster, count in enumerate((30, 6, 4)):
+        uncertainty[50 * cluster : 50 * cluster + count] += 0.5
+    picked = np.array(indices(pick(with_scores(candidates, uncertainty), "diverse", 6)))
+    assert (uncertainty[picked] >= 0.5).all()
+    assert set(picked // 50) == {0, 1, 2}
+    assert set(indices(pick(with_scores(candidates, uncertainty), "core-set", 6))) != set(picked)
+    per_cluster = np.bincount(np.array(indices(pick(with_scores(candidates, uncertainty), "midl", 6))) // 50)
+    assert per_cluster.argmax() == 0
 
 
-def test_diverse_covers_every_video_that_is_due_a_pick() -> None:
-    # Two videos look alike, so that clusters of the features alone would take them for one.
+def test_diverse_keeps_away_from_what_is_labelled() -> None:
     rng = np.random.default_rng(0)
-    features = np.eye(2, 16)[[0] * 80 + [1] * 40] + rng.normal(0, 0.01, (120, 16))
-    candidates = with_features(make_frames([40, 40, 40]), features, features[:3])
-    need = rng.random(120) + (np.arange(120) < 40)
-    picked = [i // 40 for i in indices(pick(with_scores(candidates, need), "diverse", 6))]
-    counts = np.bincount(picked, minlength=3)
-    assert counts.min() >= 1
-    assert counts.argmax() == 0
+    features = np.eye(2, 16).repeat(50, axis=0) + rng.normal(0, 0.01, (100, 16))
+    labeled = features[:5]
+    candidates = with_features(make_frames([], images=100), features, labeled)
+    # As uncertain on both sides, but for one frame, which is like what is labelled.
+    need = rng.random(100)
+    need[0] = 2
+    assert indices(pick(with_scores(candidates, need), "diverse", 1))[0] >= 50
 
 
-def test_diverse_gives_least_to_the_video_that_has_labels_already() -> None:
+def test_diverse_looks_further_down_for_a_larger_budget_and_where_the_top_may_not_be_picked() -> None:
     rng = np.random.default_rng(0)
-    features = rng.normal(0, 1, (120, 16))
-    need = np.full(120, 0.5)
-    counts = {}
-    for labeled in (0, 6):
-        frames = make_frames([40, 40, 40])
-        candidates = with_features(frames, features, features[:labeled], source=frames["source"][0].as_py())
-        picked = [i // 40 for i in indices(pick(with_scores(candidates, need), "diverse", 12))]
-        counts[labeled] = np.bincount(picked, minlength=3).tolist()
-    assert counts == {0: [4, 4, 4], 6: [0, 6, 6]}
+    need = np.linspace(1, 0, 100)
+    candidates = with_scores(with_features(make_frames([50, 50]), rng.normal(0, 1, (100, 16))), need)
+    few = indices(pick(candidates, "diverse", 5))
+    assert max(few) < 20, "a fifth of 100"
+    many = indices(pick(candidates, "diverse", 15))
+    assert 20 <= max(many) < 60, "four times the budget"
+    # All of the first video but 2 frames is out of reach.
+    quota = SelectOptions(gap=Gap(0), per_video_max=Quota(2))
+    held = indices(pick(candidates, "diverse", 4, quota))
+    assert len(held) == 4
+    assert sum(index < 50 for index in held) == 2
+    assert all(index < 70 for index in held), "below the top, too, the uncertain come first"
 
 
 def test_uncertainty_counts_by_rank_alone() -> None:

@@ -1,11 +1,9 @@
-"""Diverse: uncertain frames that are unlike each other and unlike what is labelled. The default of a detector's run.
+"""Diverse: frames unlike each other and unlike what is labelled, among the most uncertain. The default with a detector.
 
-Three published parts. Clusters share the budget in proportion to the uncertainty in them (as weighted clustering does
-in CLUE, Prabhu et al., ICCV 2021), so all of the pool is covered, and more densely where the detector is unsure. They
-are clusters of the features within each video: as even over the videos as `uniform`. In a cluster each pick has the
-largest uncertainty * distance to the nearest labelled frame or earlier pick: both are asked for at once, as by BADGE
-(Ash et al., ICLR 2020), with the greedy choice of Core-set (Sener & Savarese, ICLR 2018). Uncertainty is its rank among
-the candidates, so neither its scale nor outliers count.
+Two stages, as in PPAL (Yang et al., "Plug and Play Active Learning for Object Detection", CVPR 2024): the candidates of
+the highest uncertainty, Eq. 7, and of these the core-set (Sener & Savarese, ICLR 2018). Uncertainty alone buys
+neighbours, coverage alone buys frames with nothing in them. Uncertainty is its rank among the candidates, so neither
+its scale nor outliers count.
 """
 
 from typing import TYPE_CHECKING
@@ -19,27 +17,18 @@ if TYPE_CHECKING:
 
 UNCERTAINTY = "uncertainty"
 """The score column: Eq. 7."""
-EXPONENT = 1.0
-"""Of the uncertainty's rank: 0 asks for coverage alone, more for more of what is uncertain."""
-TOP_SHARE = 1.0
-"""Only this share of the candidates, the most uncertain, is looked at (PPAL, Yang et al., CVPR 2024, does so)."""
+TOP_SHARE = 0.2
+"""Of the candidates, the most uncertain: the best of 0.1, 0.2, 0.5 and 1 on video (docs/selection.md)."""
 
 COLUMNS = (UNCERTAINTY, "embedding")
-PICKING = Coverage(picks_per_cluster=4, within_sources=True)
+PICKING = Coverage(top_share=TOP_SHARE)
 
 
 def utilities(candidates: Candidates, *, rng: "np.random.Generator") -> "npt.NDArray[np.float64]":
-    """rank^EXPONENT with ranks in (0, 1], 1 = the most uncertain; NaN below TOP_SHARE, (N,)."""
+    """The share of the candidates that are at most as uncertain, the middle one for equal ones, (N,) in (0, 1]."""
     import numpy as np
 
-    ranks = rank(candidates.score(UNCERTAINTY))
-    return np.where(ranks > 1 - TOP_SHARE, ranks**EXPONENT, np.nan)
-
-
-def rank(values: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
-    """The share of the values that are at most as large, in (0, 1]; equal values have the middle of theirs. (N,)."""
-    import numpy as np
-
+    values = candidates.score(UNCERTAINTY)
     known = ~np.isnan(values)
     _, places, counts = np.unique(values[known], return_inverse=True, return_counts=True)
     ranks = np.full(len(values), np.nan)

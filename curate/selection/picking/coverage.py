@@ -1,14 +1,12 @@
-"""Coverage: k-center greedy, weighted by utility, inside clusters that share the budget by their utility.
-
-The share of a cluster is what brings its labelled frames and its picks together into proportion to its utility: one
-that has its labels already gets none before the others have theirs.
+"""Coverage: k-center greedy over all candidates, or over those of the highest utilities.
 
 k-center greedy (Sener & Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018)
-picks the frame that is farthest from all labelled frames and earlier picks. Here it is the frame of the largest
-utility * distance. With one cluster and equal utilities it is k-center greedy itself.
+picks the frame that is farthest from all labelled frames and earlier picks. Where there are too many pairs to compare,
+frames are compared within clusters, which share the budget: in proportion to what of them may be picked, labelled
+frames and picks counted together, so that a cluster that has its labels gets none before the others have theirs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from curate.selection.candidates import Candidates
@@ -25,7 +23,11 @@ if TYPE_CHECKING:
     Codes = npt.NDArray[np.int64]
 
 EXACT_PAIRS = 2 * 10**8
-"""Up to so many pairs of a candidate and a pick, `Coverage()` looks at all; beyond, at those of one cluster."""
+"""Up to so many pairs of a candidate and a pick are compared; beyond, the pairs within a cluster are."""
+TOP_BUDGETS = 4
+"""With a `top_share`, at least so many times the budget is looked at: less would leave little to choose."""
+# What a candidate below the top counts, against 1: it is picked where none of the top may be.
+_BELOW = 1e-3
 # Halvings of the water level, beyond a float's digits, and what is whole but for them.
 _HALVINGS = 100
 _ROUNDING = 1e-9
@@ -35,13 +37,12 @@ _ROUNDING = 1e-9
 class Coverage:
     """k-center greedy with these choices.
 
-    picks_per_cluster: the number of clusters is the budget divided by this; None for one cluster, or as many as keep
-    the number of compared pairs at EXACT_PAIRS. within_sources: a video that is due a pick by its number of frames has
-    clusters of its own; the others, and images, share theirs. against_labeled: keep away from labelled frames too.
+    top_share: candidates below this share of the highest utilities are picked only where none above may be (PPAL, Yang
+    et al., CVPR 2024, chooses in the same two stages); those above count alike. against_labeled: keep away from
+    labelled frames too.
     """
 
-    picks_per_cluster: float | None = None
-    within_sources: bool = False
+    top_share: float = 1.0
     against_labeled: bool = True
 
     def __call__(
@@ -51,81 +52,68 @@ class Coverage:
         rules: Rules,
         rng: "np.random.Generator",
     ) -> list[Pick]:
-        """See `Picking`. Utilities must not be negative; a pick's utility is its utility times the distance."""
+        """See `Picking`. Utilities are in [0, 1]; a pick's utility is its utility times the distance."""
         import numpy as np
 
         if len(candidates) == 0:
             return []
         features = whole(candidates.embeddings())
         known = whole(candidates.labeled_embeddings()) if self.against_labeled else features[:0]
-        codes, known_codes, count = self._partition(candidates, features, known, rules.expected, rng)
+        weights = self._weights(utilities, rules.expected, rng)
+        pairs = len(features) * (rules.expected + len(known))
+        codes, centres = cluster(features, -(-pairs // EXACT_PAIRS), rng)
+        known_codes = assign(known, centres)
         order = rng.permutation(len(features))
         order = order[np.argsort(codes[order], kind="stable")]
-        starts = np.searchsorted(codes[order], np.arange(count + 1))
-        weights = np.nan_to_num(utilities, nan=0.0)
+        starts = np.searchsorted(codes[order], np.arange(len(centres) + 1))
         clusters = [
-            _Cluster(number, features, weights, order[starts[number] : starts[number + 1]]) for number in range(count)
+            _Cluster(features, weights, utilities, order[starts[number] : starts[number + 1]])
+            for number in range(len(centres))
         ]
-        for number in np.unique(known_codes[known_codes >= 0]).tolist():
+        for number in np.unique(known_codes).tolist():
             clusters[number].keep_away(known[known_codes == number])
         picks: list[Pick] = []
         for _ in rules.phases():
             while not rules.full and _round(clusters, codes, weights, rules, picks):
                 pass
-        return sorted(picks, key=lambda pick: -pick.utility)
+        owners = np.concatenate([cluster.owners for cluster in clusters])
+        sizes = np.bincount(owners[owners >= 0], minlength=len(picks)).tolist()
+        sized = [replace(pick, cluster_size=size) for pick, size in zip(picks, sizes, strict=True)]
+        return sorted(sized, key=lambda pick: -pick.utility)
 
-    def _partition(
-        self, candidates: Candidates, features: "Matrix", known: "Matrix", budget: int, rng: "np.random.Generator"
-    ) -> "tuple[Codes, Codes, int]":
-        """The cluster of each candidate and of each labelled frame, and how many clusters there are.
-
-        A labelled frame that is like no cluster's part of the pool has none, -1.
-        """
+    def _weights(
+        self, utilities: "npt.NDArray[np.float64]", budget: int, rng: "np.random.Generator"
+    ) -> "npt.NDArray[np.float64]":
+        """What the distance of each candidate counts, (N,)."""
         import numpy as np
 
-        parts, known_parts = np.zeros(len(features), dtype=np.int64), np.zeros(len(known), dtype=np.int64)
-        if self.within_sources:
-            parts, known_parts = _own_parts(candidates, budget, len(known))
-        codes = np.empty(len(features), dtype=np.int64)
-        known_codes = np.full(len(known), -1, dtype=np.int64)
-        order = np.argsort(parts, kind="stable")
-        found = 0
-        for members in np.split(order, np.flatnonzero(np.diff(parts[order])) + 1):
-            if self.picks_per_cluster is not None:
-                wanted = round(budget * len(members) / len(features) / self.picks_per_cluster)
-            else:
-                wanted = -(-len(members) * (budget + len(known)) // EXACT_PAIRS)
-            own, centres = cluster(features[members], wanted, rng)
-            codes[members] = found + own
-            here = known_parts == parts[members[0]]
-            known_codes[here] = found + assign(known[here], centres)
-            found += len(centres)
-        return codes, known_codes, found
-
-
-def _own_parts(candidates: Candidates, budget: int, known: int) -> "tuple[Codes, Codes]":
-    """The part of the pool of each candidate and labelled frame: its source, or -1 where that is due no pick."""
-    import numpy as np
-
-    names, sources = np.unique(candidates.frames["source"].to_numpy(), return_inverse=True)
-    own = budget * np.bincount(sources) >= len(candidates)
-    parts = np.where(own[sources], sources, -1)
-    if candidates.labeled is None or known == 0:
-        return parts, np.zeros(0, dtype=np.int64)
-    labeled = candidates.labeled["source"].to_numpy()
-    place = np.minimum(np.searchsorted(names, labeled), len(names) - 1)
-    return parts, np.where((names[place] == labeled) & own[place], place, -1)
+        known = np.nan_to_num(utilities, nan=0.0)
+        count = max(int(np.ceil(self.top_share * len(known))), TOP_BUDGETS * budget)
+        order = rng.permutation(len(known))
+        top = order[np.argsort(-known[order], kind="stable")][:count]
+        weights = _BELOW * known
+        weights[top] = 1
+        return weights
 
 
 class _Cluster:
     """The members of one cluster, and how far each is from what is labelled or picked of it."""
 
-    def __init__(self, number: int, features: "Matrix", weights: "npt.NDArray[np.float64]", members: "Codes") -> None:
-        self.number = number
+    def __init__(
+        self,
+        features: "Matrix",
+        weights: "npt.NDArray[np.float64]",
+        utilities: "npt.NDArray[np.float64]",
+        members: "Codes",
+    ) -> None:
+        import numpy as np
+
         self.members = members
         self.weights = weights[members]
+        self.utilities = utilities[members]
         self._all = features
         self._nearest: Matrix | None = None
+        self.owners = np.full(len(members), -1, dtype=np.int64)  # the nearest pick, -1 where a labelled frame is nearer
         self.held = 0  # members that are labelled or picked
 
     def keep_away(self, labeled: "Matrix") -> None:
@@ -149,8 +137,11 @@ class _Cluster:
                 continue
             away = distances(features, norms, best)
             distance = float(away.max()) if self._nearest is None else float(self._nearest[best])
-            utility = float(self.weights[best]) * distance
-            picks.append(Pick(int(self.members[best]), utility, distance, self.number))
+            utility = float(self.utilities[best]) * distance
+            nearer = away < self._nearest if self._nearest is not None else np.ones(len(away), dtype=bool)
+            nearer[best] = True
+            self.owners[nearer] = len(picks)
+            picks.append(Pick(int(self.members[best]), utility, distance))
             self._nearest = away if self._nearest is None else np.minimum(self._nearest, away)
             self.held += 1
             share -= 1

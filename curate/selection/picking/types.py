@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class Pick:
     """A picked candidate. `utility` is what the selection is ranked by, higher = label sooner.
 
-    distance: from the nearest labelled frame or earlier pick, 0-2. cluster: the cluster of features that it stands for.
+    distance: from the nearest labelled frame or earlier pick, 0-2. cluster_size: the candidates that are nearer to it
+    than to any other pick or labelled frame, itself among them.
     """
 
     index: int
     utility: float
     distance: float | None = None
-    cluster: int | None = None
+    cluster_size: int | None = None
 
 
 class Picking(Protocol):
