@@ -21,11 +21,14 @@ from curate.pipeline.select import select
 from curate.pipeline.tags import ADDED_REASON
 from curate.pool import Pool
 from curate.selection.budget import Budget
+from curate.selection.options import SelectOptions
 from curate.selection.write import read_selection
 from curate.types import export_stem
 from curate.workspace import Workspace
 
 PICTURES, PICKED = 8, 3
+# Picks of a smaller budget are among those of a larger one.
+NESTED = SelectOptions(acquisition="midl")
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def space(tmp_path: Path) -> Workspace:
     workspace = Workspace.create(tmp_path / "w", imgsz=32)
     index(workspace, [str(tmp_path / "in")])
     write_detector_run(workspace, Pool.load(workspace))
-    select(workspace, Budget(count=PICKED))
+    select(workspace, Budget(count=PICKED), NESTED)
     browse(workspace)
     return workspace
 
@@ -152,7 +155,7 @@ def test_another_selection_forgets_which_picks_were_taken_off(space: Workspace) 
     picked, others = ids(space)
     untag(space, picked[0], "selected")
     tag(space, others[-1], "selected")
-    select(space, Budget(count=PICKED + 1))
+    select(space, Budget(count=PICKED + 1), NESTED)
     # FiftyOne has not seen this selection yet.
     assert names(space)[: PICKED + 1] == [export_stem(frame_id) for frame_id in [*picked, others[0]]]
     browse(space)
@@ -162,7 +165,7 @@ def test_another_selection_forgets_which_picks_were_taken_off(space: Workspace) 
 
 def test_a_frame_that_left_the_selection_loses_the_tag(space: Workspace) -> None:
     picked, _ = ids(space)
-    select(space, Budget(count=1))
+    select(space, Budget(count=1), NESTED)
     browse(space)
     assert tagged(space, "selected") == {picked[0]}
 
