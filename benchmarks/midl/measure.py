@@ -1,13 +1,14 @@
 """One training and everything that is measured of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
+from variants import variants
 
 from detectors.config import TrainConfig
 from detectors.data import LabeledImage
@@ -91,8 +92,9 @@ def measure(
         row["discrepancy"] = "/".join(f"{stage['discrepancy_last']:.2e}" for stage in moved)
     some = [unlabeled[i] for i in np.random.default_rng(config.seed).permutation(len(unlabeled))[:scored]]
     if some:
-        scores = scorer.score([image.path for image in some])
-        row |= correlations(scores, some)
+        paths = [image.path for image in some]
+        scores = scorer.score(paths)
+        row |= correlations(scores, some, variants(scorer, paths) if config.method == "midl" else {})
     return row
 
 
@@ -103,8 +105,10 @@ def split(pool: Sequence[LabeledImage], *, share: float, seed: int) -> tuple[lis
     return [pool[i] for i in order[:count]], [pool[i] for i in order[count:]]
 
 
-def correlations(scores: Sequence[ImageScore], truth: Sequence[LabeledImage]) -> dict[str, float]:
-    """Spearman's rank correlation of every image score with the image's error, 1 - F1 at IoU 0.5.
+def correlations(
+    scores: Sequence[ImageScore], truth: Sequence[LabeledImage], others: Mapping[str, Sequence[float]]
+) -> dict[str, float]:
+    """Spearman's rank correlation of every image score, and of `others`, with the image's error, 1 - F1 at IoU 0.5.
 
     What counts as a detection: boxes above the score at which F1 over all images is the largest, so that the error
     does not depend on how bold the detector is.
@@ -112,8 +116,9 @@ def correlations(scores: Sequence[ImageScore], truth: Sequence[LabeledImage]) ->
     threshold = best_threshold(scores, truth)
     errors = [1 - f1(*matches(score, image, threshold)) for score, image in zip(scores, truth, strict=True)]
     found = {"mean_error": float(np.mean(errors))}
-    for name in SCORES:
-        values = [getattr(score, name) for score in scores]
+    columns = {name: [getattr(score, name) for score in scores] for name in SCORES}
+    columns["doubt"] = [1 - float(score.scores.max(initial=0)) for score in scores]
+    for name, values in (columns | dict(others)).items():
         if len(set(errors)) > 1 and len(set(values)) > 1:  # else there is no order to compare
             found[f"rank_{name}"] = float(spearmanr(values, errors).statistic)
     return found

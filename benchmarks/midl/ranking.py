@@ -1,9 +1,12 @@
 """Whether image scores follow the true error of the image, on the scored pools that `selection_learning.py` leaves.
 
-    python benchmarks/midl/ranking.py --data fod-video/ --work selection-runs/ [--csv ranking.csv]
+    python benchmarks/midl/ranking.py --data fod-video/ --work selection-runs/ [--frames 500] [--csv ranking.csv]
 
 Spearman's rank correlation of every score with the error of the image (1 - F1 at IoU 0.5), over the unlabelled frames
-of each seed, and over the means of the videos. `1 - best box` is 1 less the score of the surest box.
+of each seed, over the means of the videos, and over the frames in which the detector finds anything (a box above the
+score at which F1 over all frames is the largest). `1 - best box` is 1 less the score of the surest box. With
+`--frames`, for so many frames drawn at random, which are run through the detector again, also the scores of
+`variants.py`.
 """
 
 import argparse
@@ -19,41 +22,48 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measure import SCORES, best_threshold, f1, matches
 from scipy.stats import spearmanr
+from variants import variants
 
 from curate.pool import Pool
+from curate.types import cache_path
 from curate.workspace import Workspace
+from detectors.inference import Scorer
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Rank correlation of image scores with the true error.")
     parser.add_argument("--data", type=Path, required=True, help="folder with pool.json, the labels of all frames")
     parser.add_argument("--work", type=Path, required=True, help="folder of the seeds' workspaces")
+    parser.add_argument("--frames", type=int, default=0, help="draw so many of each seed; default: all")
     parser.add_argument("--csv", type=Path, default=Path("ranking.csv"))
     arguments = parser.parse_args()
     document = json.loads((arguments.data / "pool.json").read_text())
     rows = [
         {"seed": folder.name.removeprefix("seed-"), **row}
         for folder in sorted(arguments.work.glob("seed-*"))
-        for row in measure(Workspace.open(folder / "workspace"), document)
+        for row in measure(Workspace.open(folder / "workspace"), document, arguments.frames)
     ]
     with arguments.csv.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    print("| score | by frame | by video |\n|---|---|---|")
+    print("| score | by frame | by video | where anything is found |\n|---|---|---|---|")
     for score in dict.fromkeys(row["score"] for row in rows):
         own = [row for row in rows if row["score"] == score]
-        cells = (", ".join(f"{row[name]:.2f}" for row in own) for name in ("by_frame", "by_video"))
+        cells = (", ".join(f"{row[name]:.2f}" for row in own) for name in ("by_frame", "by_video", "found"))
         print(f"| {score} | {' | '.join(cells)} |")
 
 
-def measure(workspace: Workspace, document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of one seed."""
+def measure(workspace: Workspace, document: dict[str, Any], drawn: int) -> list[dict[str, Any]]:
+    """The rows of one seed; `drawn` frames of it, 0 for all."""
     pool = Pool.load(workspace)
     unlabeled = set(pool.in_state("unlabeled")["frame_id"].to_pylist())
     (run,) = workspace.scores.glob("retinanet-*")
     table = pa.concat_tables([pq.read_table(path) for path in sorted(run.glob("part-*.parquet"))])
     scored = [row for row in table.to_pylist() if row["frame_id"] in unlabeled]
+    scored.sort(key=lambda row: str(row["frame_id"]))
+    if drawn:
+        scored = [scored[i] for i in np.random.default_rng(0).permutation(len(scored))[:drawn]]
     truth = objects(pool, document)
     frames = [truth[row["frame_id"]] for row in scored]
     found = [
@@ -69,13 +79,22 @@ def measure(workspace: Workspace, document: dict[str, Any]) -> list[dict[str, An
     videos = np.array([row["frame_id"].partition(":")[0] for row in scored])
     columns = {name: np.array([row[name] for row in scored]) for name in SCORES}
     columns["1 - best box"] = np.array([1 - one.scores.max(initial=0) for one in found])
+    if drawn:
+        (detector,) = workspace.detectors.glob("retinanet-*")
+        scorer = Scorer(detector)
+        names = (row["frame_id"].rsplit(":", 1) for row in scored)
+        paths = [cache_path(workspace.frames, source, int(index)) for source, index in names]
+        columns |= {name: np.array(values) for name, values in variants(scorer, paths).items()}
+    seen = np.array([bool((one.scores >= threshold).any()) for one in found])
     return [
         {
             "score": name,
             "by_frame": round(float(spearmanr(values, errors).statistic), 3),
             "by_video": round(by_video(values, errors, videos), 3),
+            "found": round(float(spearmanr(values[seen], errors[seen]).statistic), 3),
             "frames": len(errors),
             "mean_error": round(float(errors.mean()), 3),
+            "share_found": round(float(seen.mean()), 3),
         }
         for name, values in columns.items()
     ]

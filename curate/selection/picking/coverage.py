@@ -26,7 +26,7 @@ EXACT_PAIRS = 2 * 10**8
 """Up to so many pairs of a candidate and a pick are compared; beyond, the pairs within a cluster are."""
 TOP_BUDGETS = 4
 """With a `top_share`, at least so many times the budget is looked at: less would leave little to choose."""
-# What a candidate below the top counts, against 1: it is picked where none of the top may be.
+# What a candidate counts against one of the share above: it is picked where none of those may be.
 _BELOW = 1e-3
 # Halvings of the water level, beyond a float's digits, and what is whole but for them.
 _HALVINGS = 100
@@ -37,9 +37,9 @@ _ROUNDING = 1e-9
 class Coverage:
     """k-center greedy with these choices.
 
-    top_share: candidates below this share of the highest utilities are picked only where none above may be (PPAL, Yang
-    et al., CVPR 2024, chooses in the same two stages); those above count alike. against_labeled: keep away from
-    labelled frames too.
+    top_share: this share of the candidates, of the highest utilities, is looked at, all of them alike (PPAL, Yang et
+    al., CVPR 2024, has such stages); where none of them may be picked any more, the next as many, and so on.
+    against_labeled: keep away from labelled frames too.
     """
 
     top_share: float = 1.0
@@ -90,9 +90,8 @@ class Coverage:
         known = np.nan_to_num(utilities, nan=0.0)
         count = max(int(np.ceil(self.top_share * len(known))), TOP_BUDGETS * budget)
         order = rng.permutation(len(known))
-        top = order[np.argsort(-known[order], kind="stable")][:count]
-        weights = _BELOW * known
-        weights[top] = 1
+        weights = np.empty(len(known))
+        weights[order[np.argsort(-known[order], kind="stable")]] = _BELOW ** (np.arange(len(known)) // count)
         return weights
 
 
