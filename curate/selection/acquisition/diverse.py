@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 UNCERTAINTY = "uncertainty"
 """The score column: Eq. 7."""
 TOP_SHARE = 0.2
-"""Of the candidates, the most uncertain: the best of 0.1, 0.2, 0.5 and 1 on video (docs/selection.md)."""
+"""Of the candidates, the most uncertain. docs/selection.md has what other shares gave on video."""
 
 COLUMNS = (UNCERTAINTY, "embedding")
 PICKING = Coverage(top_share=TOP_SHARE)
