@@ -70,6 +70,9 @@ class MidlConfig:
         instances that overlap an object. The paper has the image's classes alone.
     mil_moves_features: let the MIL loss train backbone and FPN, as Eq. 9 does; False cuts its gradient below the MIL
         head, which costs it nothing and spares the boxes (docs/method.md).
+    given_object: for the score, take u of Eq. 5 from the class probabilities under the condition that the instance is
+        an object: whether it is one is p_obj's to say, and a missed object may be uncertain. False is Eq. 5 as printed,
+        which training always has. See docs/results/midl.md.
     image_score: how the uncertainties of the instances become the image's. "joint" is Eq. 7, "mean" and "max" are those
         over all instances (Table 5's other selections). Scoring alone follows it, not training.
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.
@@ -84,6 +87,7 @@ class MidlConfig:
     background_gradient: bool = False
     objectness_from_boxes: bool = True
     mil_moves_features: bool = False
+    given_object: bool = True
     image_score: ImageScore = "joint"
     delta_fg: float = 0.0
     mil_weight: float = 0.1
@@ -244,6 +248,7 @@ _AS_PRINTED: Mapping[str, Any] = {
         "background_gradient": True,
         "objectness_from_boxes": False,
         "mil_moves_features": True,
+        "given_object": False,
         "mil_weight": 1.0,
     },
 }

@@ -29,17 +29,17 @@ __all__ = ["Explanation", "ImageScore", "LoadedDetector", "ScoredBatch", "Scorer
 class ImageScore:
     """What a detector says of one image; uncertainties, probabilities and scores in 0-1.
 
-    uncertainty: Eq. 7 under the detector's own switches. mean_uncertainty: mean of u over instances and classes (Eq.
-    6).
-    max_uncertainty: that of the most uncertain instance. objectness_uncertainty: p_cls uniform, p_obj learned.
-    top_k_uncertainty: MI-AOD's. entropy, margin, least_confidence: of the boxes' classes, see
-    `detectors.classification_uncertainty`. embedding: length 1, see `detectors.image_features`.
-    class_probabilities: Eq. 8. boxes_xyxy: pixels of the file, clipped to it, best score first; scores: mean of the two
-    classifiers. box_uncertainties: sum_c u * p_cls of the box's instance, its own term in Eq. 7. masks: of each box,
-    COCO run lengths in the file's size; None where the detector makes none.
+    uncertainty: Eq. 7 under the detector's own switches. printed_uncertainty: Eq. 7 with Eq. 5 as printed.
+    mean_uncertainty: mean of Eq. 5 over instances and classes (Eq. 6). max_uncertainty: that of the most uncertain
+    instance. objectness_uncertainty: p_cls uniform, p_obj learned. top_k_uncertainty: MI-AOD's. entropy, margin,
+    least_confidence: of the boxes' classes, see `detectors.classification_uncertainty`. embedding: length 1, see
+    `detectors.image_features`. class_probabilities: Eq. 8. boxes_xyxy: pixels of the file, clipped to it, best score
+    first; scores: mean of the two classifiers. box_uncertainties: sum_c u * p_cls of the box's instance, its own term
+    in Eq. 7. masks: of each box, COCO run lengths in the file's size; None where the detector makes none.
     """
 
     uncertainty: float
+    printed_uncertainty: float
     mean_uncertainty: float
     max_uncertainty: float
     objectness_uncertainty: float
@@ -205,6 +205,7 @@ def _image_score(
         masks = paste_masks(found.masks, boxes, size_wh=sample.file_wh)
     return ImageScore(
         uncertainty=bags.uncertainty[row].item(),
+        printed_uncertainty=bags.printed_uncertainty[row].item(),
         mean_uncertainty=bags.mean_uncertainty[row].item(),
         max_uncertainty=bags.max_uncertainty[row].item(),
         objectness_uncertainty=bags.objectness_uncertainty[row].item(),

@@ -16,6 +16,7 @@ from detectors.inference import ImageScore
 
 SCORES = (
     "uncertainty",
+    "printed_uncertainty",
     "mean_uncertainty",
     "max_uncertainty",
     "objectness_uncertainty",

@@ -93,7 +93,8 @@ def maps_of(scorer: Scorer, path: Path) -> Maps:
     """Run the detector over one image and take its uncertainty apart."""
     explained = scorer.explain(path)
     instances = scorer.run([load_sample(path, image_size=scorer.image_size)]).instances
-    u = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)
+    logits = (instances.cls_logits_1, instances.cls_logits_2)
+    u = instance_uncertainty(*logits, instances.activation, given_object=scorer.midl.given_object)
     p_cls = bag_weights(instances, scorer.midl).p_cls
     if scorer.midl.class_probability == "uniform":
         p_cls = torch.full_like(p_cls, 1 / p_cls.shape[-1])

@@ -61,6 +61,7 @@ def sample_fields(
         "timestamp_s": _number(frame.timestamp_s),
         "state": frame.state,
         "uncertainty": _number(scores.get("uncertainty")),
+        "printed_uncertainty": _number(scores.get("printed_uncertainty")),
         "mean_uncertainty": _number(scores.get("mean_uncertainty")),
         "max_uncertainty": _number(scores.get("max_uncertainty")),
         "objectness_uncertainty": _number(scores.get("objectness_uncertainty")),

@@ -33,6 +33,7 @@ FIELDS = (
     FieldSpec(
         "uncertainty_rank", "int", "uncertainty", "place by uncertainty among the unlabelled frames, 1 = highest"
     ),
+    FieldSpec("printed_uncertainty", "float", "uncertainty", "image uncertainty with Eq. 5 as MIDL's paper prints it"),
     FieldSpec("mean_uncertainty", "float", "uncertainty", "mean of the instance uncertainties"),
     FieldSpec("max_uncertainty", "float", "uncertainty", "highest instance uncertainty"),
     FieldSpec("objectness_uncertainty", "float", "uncertainty", "instance uncertainties weighted by objectness"),

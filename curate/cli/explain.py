@@ -11,7 +11,15 @@ from curate.cli import options as opt
 if TYPE_CHECKING:
     from curate.pipeline.explain import FrameExplanation
 
-_SCORES = ("mean_uncertainty", "max_uncertainty", "top_k_uncertainty", "entropy", "margin", "least_confidence")
+_SCORES = (
+    "printed_uncertainty",
+    "mean_uncertainty",
+    "max_uncertainty",
+    "top_k_uncertainty",
+    "entropy",
+    "margin",
+    "least_confidence",
+)
 
 
 def explain(

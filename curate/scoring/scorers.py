@@ -2,6 +2,7 @@
 
 Columns of a detector's part, one row a frame:
   uncertainty               Eq. 7, the image uncertainty
+  printed_uncertainty       Eq. 7 with Eq. 5 as the paper prints it
   mean_uncertainty          mean of Eq. 5 over instances and classes (Eq. 6)
   max_uncertainty           the highest instance uncertainty
   objectness_uncertainty    Eq. 7 with uniform class probabilities: objectness alone weighs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SCALAR_COLUMNS = (
     "uncertainty",
+    "printed_uncertainty",
     "mean_uncertainty",
     "max_uncertainty",
     "objectness_uncertainty",
@@ -33,7 +35,7 @@ SCALAR_COLUMNS = (
     "least_confidence",
 )
 EMBEDDING_DIM = 128
-DETECTOR_FORMAT = 2
+DETECTOR_FORMAT = 3
 """Counts the sets of columns that detectors' parts have had. It is in a run's name: parts of two are never mixed."""
 
 

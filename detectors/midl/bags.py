@@ -55,10 +55,11 @@ class BagScores:
     """
 
     uncertainty: Tensor  # (B,) Eq. 7, or as MidlConfig.image_score says
-    mean_uncertainty: Tensor  # (B,) mean of u over valid instances and classes: Eq. 6
-    max_uncertainty: Tensor  # (B,) largest instance uncertainty, weighted over classes as in Eq. 7
+    printed_uncertainty: Tensor  # (B,) Eq. 7 with Eq. 5 as printed, whatever MidlConfig.given_object says
+    mean_uncertainty: Tensor  # (B,) mean of Eq. 5, as printed, over valid instances and classes: Eq. 6
+    max_uncertainty: Tensor  # (B,) largest instance uncertainty of Eq. 5, as printed, weighted over classes as in Eq. 7
     objectness_uncertainty: Tensor  # (B,) p_cls uniform, p_obj learned
-    top_k_uncertainty: Tensor  # (B,) MI-AOD: mean of the TOP_K largest means of u over classes, of all if fewer
+    top_k_uncertainty: Tensor  # (B,) MI-AOD: mean of the TOP_K largest means over classes of Eq. 5, of all if fewer
     class_probabilities: Tensor  # (B, C) Eq. 8
     instance_uncertainties: Tensor  # (B, N) sum_c u * p_cls
     objectness: Tensor  # (B, N) p_obj
@@ -155,27 +156,34 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
     """Score the images, without gradient."""
     with torch.no_grad():
         valid = instances.valid
-        u = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)  # (B, N, C)
+        logits = (instances.cls_logits_1, instances.cls_logits_2)
+        printed = instance_uncertainty(*logits, instances.activation)  # (B, N, C)
+        u = instance_uncertainty(*logits, instances.activation, given_object=midl.given_object)
         weights = bag_weights(instances, midl)
         p_cls, p_obj = weights.switched(midl)
         per_instance = weighted_instance_uncertainty(u, p_cls) * valid  # (B, N)
-        largest = per_instance.amax(dim=1) if u.shape[1] else per_instance.new_zeros(u.shape[0])
         image_score = {
             "joint": image_uncertainty(u, p_cls, p_obj, valid=valid),
             "mean": image_uncertainty(u, p_cls, None, valid=valid),
-            "max": largest,
+            "max": _largest(per_instance),
         }
         return BagScores(
             uncertainty=image_score[midl.image_score],
-            mean_uncertainty=image_uncertainty(u, None, None, valid=valid),
-            max_uncertainty=largest,
+            printed_uncertainty=image_uncertainty(printed, p_cls, p_obj, valid=valid),
+            mean_uncertainty=image_uncertainty(printed, None, None, valid=valid),
+            max_uncertainty=_largest(weighted_instance_uncertainty(printed, p_cls) * valid),
             objectness_uncertainty=image_uncertainty(u, None, weights.p_obj, valid=valid),
-            top_k_uncertainty=top_k_uncertainty(u, valid),
+            top_k_uncertainty=top_k_uncertainty(printed, valid),
             class_probabilities=image_class_probability(weights.p_cls, weights.p_obj),
             instance_uncertainties=per_instance,
             objectness=weights.p_obj,
             instance_weights=weights.p_obj * weights.p_cls.sum(dim=-1),
         )
+
+
+def _largest(per_instance: Tensor) -> Tensor:
+    """The largest of each bag, 0 of an empty one. per_instance: (B, N)."""
+    return per_instance.amax(dim=1) if per_instance.shape[1] else per_instance.new_zeros(per_instance.shape[0])
 
 
 def top_k_uncertainty(u: Tensor, valid: Tensor, k: int = TOP_K) -> Tensor:

@@ -49,8 +49,27 @@ def class_scores(cls_logits: Tensor, activation: Activation = "sigmoid") -> Tens
     raise ValueError(f"activation must be 'sigmoid' or 'softmax', got {activation!r}")
 
 
-def instance_uncertainty(cls_logits_1: Tensor, cls_logits_2: Tensor, activation: Activation = "sigmoid") -> Tensor:
+def class_given_object(cls_logits: Tensor, activation: Activation = "sigmoid") -> Tensor:
+    """Probability of each class if the instance is an object: a softmax over the foreground classes alone.
+
+    For "softmax" that is the detector's own probability, divided by that of all foreground classes. For "sigmoid" the
+    classes are judged one by one, and exp(logit) is the odds of each.
+
+    Arguments as in `class_scores`. Returns: (..., N, C), sums to 1 over C.
+    """
+    logits = full_precision(cls_logits)
+    return softmax_over_classes(logits[..., 1:] if activation == "softmax" else logits)
+
+
+def instance_uncertainty(
+    cls_logits_1: Tensor, cls_logits_2: Tensor, activation: Activation = "sigmoid", *, given_object: bool = False
+) -> Tensor:
     """Squared difference of what the two adversarial classifiers say (Eq. 5).
+
+    given_object: compare the class probabilities under the condition that the instance is an object, in the place of
+    the printed ones. Two classifiers that both see nothing cannot differ in Eq. 5, so that a missed object is certain
+    there; whether there is an object is p_obj's to say (Eq. 11). With one class nothing is left to differ in, and Eq. 5
+    is taken as printed.
 
     Returns: (..., N, C) in 0-1. Raises ValueError when the shapes differ.
     """
@@ -58,7 +77,9 @@ def instance_uncertainty(cls_logits_1: Tensor, cls_logits_2: Tensor, activation:
         raise ValueError(
             f"logits of f1 and f2 must have one shape, got {tuple(cls_logits_1.shape)} and {tuple(cls_logits_2.shape)}"
         )
-    return (class_scores(cls_logits_1, activation) - class_scores(cls_logits_2, activation)).square()
+    classes = cls_logits_1.shape[-1] - (activation == "softmax")
+    probabilities = class_given_object if given_object and classes > 1 else class_scores
+    return (probabilities(cls_logits_1, activation) - probabilities(cls_logits_2, activation)).square()
 
 
 def class_probability(mil_class_logits: Tensor, *, delta_fg: float = 0.0, background_gradient: bool = False) -> Tensor:

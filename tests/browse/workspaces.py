@@ -131,6 +131,7 @@ def _part(ids: list[str], uncertainty: "np.ndarray", boxes: int, rng: np.random.
         {
             "frame_id": pa.array(ids, pa.string()),
             "uncertainty": uncertainty,
+            "printed_uncertainty": uncertainty / 3,
             "mean_uncertainty": uncertainty / 2,
             "max_uncertainty": np.minimum(uncertainty * 2, 1.0),
             "objectness_uncertainty": uncertainty / 4,

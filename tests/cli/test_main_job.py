@@ -79,8 +79,8 @@ def test_ranking_comes_from_the_detector_trained_on_the_labels(example: Example,
     table = pq.read_table(parts)
     assert table.num_rows == 50, "the labelled frames too, for their features"
     assert set(table.column_names) == {
-        "frame_id", "uncertainty", "mean_uncertainty", "max_uncertainty", "objectness_uncertainty",
-        "top_k_uncertainty", "entropy", "margin", "least_confidence", "embedding",
+        "frame_id", "uncertainty", "printed_uncertainty", "mean_uncertainty", "max_uncertainty",
+        "objectness_uncertainty", "top_k_uncertainty", "entropy", "margin", "least_confidence", "embedding",
         "class_probabilities", "boxes_xyxy", "labels", "scores", "box_uncertainties",
     }  # fmt: skip
     for row in table.to_pylist():
@@ -230,7 +230,7 @@ def test_scores_without_the_present_columns_stay_and_a_new_run_is_made(ranked: P
     workspace = tmp_path / "w"
     shutil.copytree(ranked, workspace)
     run = next((workspace / "scores").glob("retinanet-*"))
-    old = run.rename(run.with_name(run.name.removesuffix("-v2")))
+    old = run.rename(run.with_name(run.name.removesuffix("-v3")))
     assert old.name != run.name
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     detector = next((workspace / "detectors").iterdir()).name

@@ -36,7 +36,7 @@ def boxes_alone(
     n = len(labels)
     return ImageScore(
         **dict.fromkeys(("uncertainty", "mean_uncertainty", "max_uncertainty", "objectness_uncertainty"), 0.0),
-        **dict.fromkeys(("top_k_uncertainty", "entropy", "margin", "least_confidence"), 0.0),
+        **dict.fromkeys(("printed_uncertainty", "top_k_uncertainty", "entropy", "margin", "least_confidence"), 0.0),
         embedding=np.zeros(128, np.float32),
         class_probabilities=np.zeros(len(CATEGORIES), np.float32),
         boxes_xyxy=boxes_xyxy,

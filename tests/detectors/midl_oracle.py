@@ -30,6 +30,25 @@ def instance_uncertainty(z1: list[Row], z2: list[Row], activation: str) -> list[
     return u
 
 
+def class_given_object(z: Row, activation: str) -> Row:
+    """The class probabilities under the condition that one of the foreground classes is there."""
+    if activation == "sigmoid":
+        return softmax(z)
+    return softmax(z[1:])
+
+
+def instance_uncertainty_given_object(z1: list[Row], z2: list[Row], activation: str) -> list[Row]:
+    """Eq. 5 of those; as printed where there is one class."""
+    classes = len(z1[0]) - (activation == "softmax") if z1 else 0
+    if classes == 1:
+        return instance_uncertainty(z1, z2, activation)
+    u = []
+    for row1, row2 in zip(z1, z2, strict=True):
+        first, second = class_given_object(row1, activation), class_given_object(row2, activation)
+        u.append([(a - b) ** 2 for a, b in zip(first, second, strict=True)])
+    return u
+
+
 def class_probability(zc: list[Row], delta_fg: float) -> list[Row]:
     """Eq. 10."""
     p = []

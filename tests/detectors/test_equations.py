@@ -113,6 +113,26 @@ def test_softmax_detectors_leave_the_background_out() -> None:
     torch.testing.assert_close(u, ((z1.softmax(2) - z2.softmax(2)) ** 2)[..., 1:])
 
 
+def test_a_missed_object_can_be_uncertain_if_it_is_taken_for_one() -> None:
+    # Of two classes each classifier names another, and neither sees anything.
+    missed_1, missed_2 = torch.tensor([[[-6.0, -9.0]]]), torch.tensor([[[-9.0, -6.0]]])
+    assert instance_uncertainty(missed_1, missed_2).max() < 1e-5
+    given = instance_uncertainty(missed_1, missed_2, given_object=True)
+    assert given.min() > 0.8
+    # Background as sure as it gets changes nothing of it.
+    softmax_1, softmax_2 = (torch.cat([torch.full((1, 1, 1), 9.0), z], dim=2) for z in (missed_1, missed_2))
+    torch.testing.assert_close(instance_uncertainty(softmax_1, softmax_2, "softmax", given_object=True), given)
+
+
+def test_with_one_class_eq_5_stands_as_printed() -> None:
+    z1, z2 = torch.randn(2, 5, 1), torch.randn(2, 5, 1)
+    torch.testing.assert_close(instance_uncertainty(z1, z2, given_object=True), instance_uncertainty(z1, z2))
+    z1, z2 = torch.randn(2, 5, 2), torch.randn(2, 5, 2)
+    printed = instance_uncertainty(z1, z2, "softmax")
+    torch.testing.assert_close(instance_uncertainty(z1, z2, "softmax", given_object=True), printed)
+    assert printed.shape == (2, 5, 1)
+
+
 def test_no_counted_image_means_no_mil_loss() -> None:
     p, y = torch.rand(3, 4), torch.randint(0, 2, (3, 4))
     assert mil_loss(p, y, counted=torch.zeros(3, dtype=torch.bool)).item() == 0

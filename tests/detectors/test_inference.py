@@ -7,7 +7,7 @@ from detector_data import CATEGORIES
 from detector_runs import boxes_alone, spread_classifiers, tiny
 
 from detectors.checkpoint import LoadedDetector, load_detector, save_detector
-from detectors.config import TrainConfig
+from detectors.config import MidlConfig, TrainConfig
 from detectors.data import LabeledImage
 from detectors.embedding import Embedder
 from detectors.evaluation import average_precision, evaluate, evaluate_mil
@@ -25,7 +25,8 @@ def loaded() -> LoadedDetector:
 
 def test_boxes_lie_in_the_file(images: list[LabeledImage], loaded: LoadedDetector) -> None:
     small = LoadedDetector(loaded.detector, loaded.categories, 48, "")
-    score = Scorer(small, score_threshold=0.0, max_boxes=20).score([images[0].path])[0]
+    printed = MidlConfig(given_object=False)  # which max_uncertainty always is
+    score = Scorer(small, score_threshold=0.0, max_boxes=20, midl=printed).score([images[0].path])[0]
     assert score.boxes_xyxy.shape == (20, 4)
     assert score.boxes_xyxy.min() >= 0
     assert score.boxes_xyxy[:, 2].max() == pytest.approx(96, abs=1e-3)

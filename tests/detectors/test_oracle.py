@@ -9,6 +9,7 @@ from torch import Tensor
 
 from detectors.config import ClassProbability, Objectness
 from detectors.midl import (
+    class_given_object,
     class_probability,
     discrepancy_loss,
     image_class_probability,
@@ -67,6 +68,25 @@ def test_instance_uncertainty(case: Case, activation: Activation) -> None:
     z1, z2 = (logits(spread, b, n, columns(c, activation)) for _ in range(2))
     wanted = [oracle.instance_uncertainty(x.tolist(), y.tolist(), activation) for x, y in zip(z1, z2, strict=True)]
     assert_equal(instance_uncertainty(z1, z2, activation), wanted)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("case", CASES)
+def test_instance_uncertainty_given_object(case: Case, activation: Activation) -> None:
+    (b, n, c), spread = case
+    z1, z2 = (logits(spread, b, n, columns(c, activation)) for _ in range(2))
+    oracle_of = oracle.instance_uncertainty_given_object
+    wanted = [oracle_of(x.tolist(), y.tolist(), activation) for x, y in zip(z1, z2, strict=True)]
+    assert_equal(instance_uncertainty(z1, z2, activation, given_object=True), wanted)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("case", CASES)
+def test_class_given_object(case: Case, activation: Activation) -> None:
+    (b, n, c), spread = case
+    z = logits(spread, b, n, columns(c, activation))
+    wanted = [[oracle.class_given_object(row, activation) for row in bag] for bag in z.tolist()]
+    assert_equal(class_given_object(z, activation), wanted)
 
 
 @pytest.mark.parametrize("delta_fg", DELTAS)

@@ -31,11 +31,14 @@ def bags() -> Instances:
     return Instances(z1, z2, zc, zo, torch.zeros(2, 4, 4), priors, valid)
 
 
-def test_image_scores_are_eq_7_mean_and_largest() -> None:
+@pytest.mark.parametrize("given_object", [True, False])
+def test_image_scores_are_eq_7_mean_and_largest(given_object: bool) -> None:
     instances = bags()
-    u = (instances.cls_logits_1.sigmoid() - instances.cls_logits_2.sigmoid()) ** 2
+    z1, z2 = instances.cls_logits_1, instances.cls_logits_2
+    u = (z1.softmax(dim=2) - z2.softmax(dim=2)) ** 2 if given_object else (z1.sigmoid() - z2.sigmoid()) ** 2
+    midl = MidlConfig(class_probability="uniform", tie_objectness=False, given_object=given_object)
     scores = {
-        score: bag_scores(instances, MidlConfig(image_score=score, class_probability="uniform", tie_objectness=False))  # type: ignore[arg-type]
+        score: bag_scores(instances, replace(midl, image_score=score))  # type: ignore[arg-type]
         for score in ("joint", "mean", "max")
     }
     per_instance = u.mean(dim=2)
@@ -45,6 +48,16 @@ def test_image_scores_are_eq_7_mean_and_largest() -> None:
         wanted = {"joint": (counted * p_obj).sum(), "mean": counted.mean(), "max": counted.max()}
         for score, value in wanted.items():
             assert scores[score].uncertainty[image].item() == pytest.approx(value.item(), abs=1e-6)
+
+
+def test_printed_scores_do_not_follow_the_switch() -> None:
+    instances = bags()
+    printed, given = (bag_scores(instances, MidlConfig(given_object=value)) for value in (False, True))
+    torch.testing.assert_close(printed.uncertainty, printed.printed_uncertainty)
+    for name in ("printed_uncertainty", "mean_uncertainty", "max_uncertainty", "top_k_uncertainty"):
+        torch.testing.assert_close(getattr(given, name), getattr(printed, name))
+    assert not torch.allclose(given.uncertainty, printed.uncertainty)
+    assert not torch.allclose(given.objectness_uncertainty, printed.objectness_uncertainty)
 
 
 @pytest.mark.parametrize("objectness", ["learned", "uniform"])

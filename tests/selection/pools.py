@@ -15,6 +15,7 @@ from curate.workspace import Workspace
 CATEGORIES = ("bolt", "nut", "wrench", "pin")
 SCALARS = (
     "uncertainty",
+    "printed_uncertainty",
     "mean_uncertainty",
     "max_uncertainty",
     "objectness_uncertainty",
