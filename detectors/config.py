@@ -71,8 +71,8 @@ class MidlConfig:
     mil_moves_features: let the MIL loss train backbone and FPN, as Eq. 9 does; False cuts its gradient below the MIL
         head, which costs it nothing and spares the boxes (docs/method.md).
     given_object: for the score, take u of Eq. 5 from the class probabilities under the condition that the instance is
-        an object: whether it is one is p_obj's to say, and a missed object may be uncertain. False is Eq. 5 as printed,
-        which training always has. See docs/results/midl.md.
+        an object, and weigh it by the probability that the image shows one: an object that is hardly seen may then be
+        uncertain. False is Eq. 5 as printed, which training always has. See docs/results/midl.md.
     image_score: how the uncertainties of the instances become the image's. "joint" is Eq. 7, "mean" and "max" are those
         over all instances (Table 5's other selections). Scoring alone follows it, not training.
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.

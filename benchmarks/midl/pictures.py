@@ -7,10 +7,10 @@ given. Which images it had labels for follows from its seed, so that the picture
 and share get the same images, for comparisons such as Fig. 7's.
 
 A row an image: the surest boxes; then for one class c, that with the largest part in the image's uncertainty, the
-instance uncertainty u of Eq. 5, the class probability p_cls of Eq. 10, the objectness p_obj of Eq. 11, which has no
-class, and their product, whose sum over the instances is the part of c in Eq. 7. An instance stands on the feature cell
-of its anchor, or on its proposal. For p_obj and the product, which add up over an image, a pixel shows the sum over the
-instances that stand there, as in the paper; for u and p_cls their mean.
+instance uncertainty u of Eq. 5, in the form that the detector scores by, the class probability p_cls of Eq. 10, the
+objectness p_obj of Eq. 11, which has no class, and their product, whose sum over the instances is the part of c in Eq.
+7. An instance stands on the feature cell of its anchor, or on its proposal. For p_obj and the product, which add up
+over an image, a pixel shows the sum over the instances that stand there, as in the paper; for u and p_cls their mean.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from curate.media.heat_map import DrawnBox, heat, panels
 from detectors.checkpoint import CONFIG, METRICS
 from detectors.data import LabeledImage, load_coco, load_sample
 from detectors.inference import ImageScore, Scorer
-from detectors.midl.bags import bag_weights
+from detectors.midl.bags import bag_weights, uncertainty_given_object
 from detectors.midl.probabilities import instance_uncertainty
 
 _BOXES = 8
@@ -93,8 +93,10 @@ def maps_of(scorer: Scorer, path: Path) -> Maps:
     """Run the detector over one image and take its uncertainty apart."""
     explained = scorer.explain(path)
     instances = scorer.run([load_sample(path, image_size=scorer.image_size)]).instances
-    logits = (instances.cls_logits_1, instances.cls_logits_2)
-    u = instance_uncertainty(*logits, instances.activation, given_object=scorer.midl.given_object)
+    if scorer.midl.given_object:
+        u = uncertainty_given_object(instances)
+    else:
+        u = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)
     p_cls = bag_weights(instances, scorer.midl).p_cls
     if scorer.midl.class_probability == "uniform":
         p_cls = torch.full_like(p_cls, 1 / p_cls.shape[-1])

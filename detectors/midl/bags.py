@@ -156,9 +156,8 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
     """Score the images, without gradient."""
     with torch.no_grad():
         valid = instances.valid
-        logits = (instances.cls_logits_1, instances.cls_logits_2)
-        printed = instance_uncertainty(*logits, instances.activation)  # (B, N, C)
-        u = instance_uncertainty(*logits, instances.activation, given_object=midl.given_object)
+        printed = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)
+        u = uncertainty_given_object(instances) if midl.given_object else printed  # (B, N, C)
         weights = bag_weights(instances, midl)
         p_cls, p_obj = weights.switched(midl)
         per_instance = weighted_instance_uncertainty(u, p_cls) * valid  # (B, N)
@@ -181,9 +180,26 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
         )
 
 
-def _largest(per_instance: Tensor) -> Tensor:
-    """The largest of each bag, 0 of an empty one. per_instance: (B, N)."""
-    return per_instance.amax(dim=1) if per_instance.shape[1] else per_instance.new_zeros(per_instance.shape[0])
+def uncertainty_given_object(instances: Instances) -> Tensor:
+    """Uncertainty of instances by total probability: that of the image to show an object, times u given an object.
+
+    P(o|x) is the score of the surest instance. Without it, frames in which nothing is would be among the most
+    uncertain: their objectness has to sum to one too. With one class this is Eq. 5 as printed: given an object there is
+    nothing left to differ in.
+
+    Returns: (B, N, C) in 0-1.
+    """
+    logits = (instances.cls_logits_1, instances.cls_logits_2)
+    scores = instances.scores() * instances.valid.unsqueeze(-1)  # (B, N, C)
+    if scores.shape[2] == 1:
+        return instance_uncertainty(*logits, instances.activation)
+    shown = _largest(scores.flatten(1))  # (B,)
+    return shown[:, None, None] * instance_uncertainty(*logits, instances.activation, given_object=True)
+
+
+def _largest(values: Tensor) -> Tensor:
+    """The largest value of each bag, 0 of an empty one. values: (B, N)."""
+    return values.amax(dim=1) if values.shape[1] else values.new_zeros(values.shape[0])
 
 
 def top_k_uncertainty(u: Tensor, valid: Tensor, k: int = TOP_K) -> Tensor:

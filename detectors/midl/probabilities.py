@@ -68,8 +68,7 @@ def instance_uncertainty(
 
     given_object: compare the class probabilities under the condition that the instance is an object, in the place of
     the printed ones. Two classifiers that both see nothing cannot differ in Eq. 5, so that a missed object is certain
-    there; whether there is an object is p_obj's to say (Eq. 11). With one class nothing is left to differ in, and Eq. 5
-    is taken as printed.
+    there. With one class nothing is left to differ in, and u is 0.
 
     Returns: (..., N, C) in 0-1. Raises ValueError when the shapes differ.
     """
@@ -77,8 +76,7 @@ def instance_uncertainty(
         raise ValueError(
             f"logits of f1 and f2 must have one shape, got {tuple(cls_logits_1.shape)} and {tuple(cls_logits_2.shape)}"
         )
-    classes = cls_logits_1.shape[-1] - (activation == "softmax")
-    probabilities = class_given_object if given_object and classes > 1 else class_scores
+    probabilities = class_given_object if given_object else class_scores
     return (probabilities(cls_logits_1, activation) - probabilities(cls_logits_2, activation)).square()
 
 

@@ -38,10 +38,7 @@ def class_given_object(z: Row, activation: str) -> Row:
 
 
 def instance_uncertainty_given_object(z1: list[Row], z2: list[Row], activation: str) -> list[Row]:
-    """Eq. 5 of those; as printed where there is one class."""
-    classes = len(z1[0]) - (activation == "softmax") if z1 else 0
-    if classes == 1:
-        return instance_uncertainty(z1, z2, activation)
+    """Eq. 5 of those."""
     u = []
     for row1, row2 in zip(z1, z2, strict=True):
         first, second = class_given_object(row1, activation), class_given_object(row2, activation)

@@ -124,15 +124,6 @@ def test_a_missed_object_can_be_uncertain_if_it_is_taken_for_one() -> None:
     torch.testing.assert_close(instance_uncertainty(softmax_1, softmax_2, "softmax", given_object=True), given)
 
 
-def test_with_one_class_eq_5_stands_as_printed() -> None:
-    z1, z2 = torch.randn(2, 5, 1), torch.randn(2, 5, 1)
-    torch.testing.assert_close(instance_uncertainty(z1, z2, given_object=True), instance_uncertainty(z1, z2))
-    z1, z2 = torch.randn(2, 5, 2), torch.randn(2, 5, 2)
-    printed = instance_uncertainty(z1, z2, "softmax")
-    torch.testing.assert_close(instance_uncertainty(z1, z2, "softmax", given_object=True), printed)
-    assert printed.shape == (2, 5, 1)
-
-
 def test_no_counted_image_means_no_mil_loss() -> None:
     p, y = torch.rand(3, 4), torch.randint(0, 2, (3, 4))
     assert mil_loss(p, y, counted=torch.zeros(3, dtype=torch.bool)).item() == 0

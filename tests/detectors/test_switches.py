@@ -35,7 +35,10 @@ def bags() -> Instances:
 def test_image_scores_are_eq_7_mean_and_largest(given_object: bool) -> None:
     instances = bags()
     z1, z2 = instances.cls_logits_1, instances.cls_logits_2
-    u = (z1.softmax(dim=2) - z2.softmax(dim=2)) ** 2 if given_object else (z1.sigmoid() - z2.sigmoid()) ** 2
+    u = (z1.sigmoid() - z2.sigmoid()) ** 2
+    if given_object:
+        shown = ((z1.sigmoid() + z2.sigmoid()) / 2 * instances.valid[..., None]).amax(dim=(1, 2))
+        u = shown[:, None, None] * (z1.softmax(dim=2) - z2.softmax(dim=2)) ** 2
     midl = MidlConfig(class_probability="uniform", tie_objectness=False, given_object=given_object)
     scores = {
         score: bag_scores(instances, replace(midl, image_score=score))  # type: ignore[arg-type]
@@ -48,6 +51,33 @@ def test_image_scores_are_eq_7_mean_and_largest(given_object: bool) -> None:
         wanted = {"joint": (counted * p_obj).sum(), "mean": counted.mean(), "max": counted.max()}
         for score, value in wanted.items():
             assert scores[score].uncertainty[image].item() == pytest.approx(value.item(), abs=1e-6)
+
+
+def test_what_is_no_object_is_not_uncertain() -> None:
+    """Of two images with the same doubt about the class, that in which an object is seen is the more uncertain."""
+    instances = bags()
+    seen = torch.tensor([0.0, -9.0])[:, None, None]  # the second image: nothing
+    z1, z2, zc, zo = (z[:1].expand(2, -1, -1) for z in (
+        instances.cls_logits_1, instances.cls_logits_2, instances.mil_class_logits, instances.mil_objectness_logits
+    ))  # fmt: skip
+    same = replace(
+        instances,
+        cls_logits_1=z1 + seen,
+        cls_logits_2=z2 + seen,
+        mil_class_logits=zc,
+        mil_objectness_logits=zo,
+        valid=instances.valid[:1].expand(2, -1),
+    )
+    first, second = bag_scores(same, MidlConfig(tie_objectness=False)).uncertainty.tolist()
+    assert 0 < second < first / 1000
+
+
+def test_with_one_class_eq_5_stands_as_printed() -> None:
+    instances = bags()
+    one = {name: getattr(instances, name)[..., :1] for name in ("cls_logits_1", "cls_logits_2", "mil_class_logits")}
+    scores = bag_scores(replace(instances, **one), MidlConfig())
+    torch.testing.assert_close(scores.uncertainty, scores.printed_uncertainty)
+    assert scores.uncertainty.min() > 0
 
 
 def test_printed_scores_do_not_follow_the_switch() -> None:
