@@ -28,7 +28,15 @@ from detectors.data import LabeledImage, load_coco
 from detectors.inference import ImageScore, Scorer
 
 _TRIALS = 50
-_SHOWN = ("uncertainty", "printed_uncertainty", "mean_uncertainty", "max_uncertainty", "entropy", "doubt", "missed")
+_SHOWN = (
+    "uncertainty",
+    "printed_uncertainty",
+    "mean_uncertainty",
+    "max_uncertainty",
+    "entropy",
+    "doubt",
+    "apart_shown",
+)
 
 
 def main() -> None:

@@ -1,11 +1,16 @@
-"""Other image scores from the instances that Eq. 7 weighs: what keeps it from following the true error of an image.
+"""Other image scores from the instances that Eq. 7 weighs, tried so that it follows the true error of the image.
 
-The weights are Eq. 7's, w[i, c] = p_cls[i, c] * p_obj[i]. What they weigh there is (f1 - f2)^2, which is small wherever
-both classifiers see nothing, whether or not something is there.
+The weights are Eq. 7's, w[i, c] = p_cls[i, c] * p_obj[i]. In Eq. 5 as printed they weigh (f1 - f2)^2, which is small
+wherever both classifiers see nothing, whether or not something is there. s1 and s2 are the class probabilities given an
+object, P(o|x) the score of the surest instance.
 
   relative   sum of w |f1 - f2| / (f1 + f2): how far they differ for their size
+  hellinger  sum of w (sqrt f1 - sqrt f2)^2
   missed     sum of w (1 - (f1 + f2) / 2): what the MIL head takes for an object of a class and the classifiers do not
   no_class   1 - the largest p_img of Eq. 8: whether the MIL head sees a class at all
+  given      sum of w (s1 - s2)^2: the default score without P(o|x)
+  apart      sum of p_obj (1 - sum_c s1 s2): the probability that the two, given an object, name different classes
+  apart_shown  the same times P(o|x)
 """
 
 from collections.abc import Sequence
@@ -15,10 +20,11 @@ import torch
 
 from detectors.data import load_sample
 from detectors.inference import Scorer
+from detectors.midl import class_given_object
 from detectors.midl.bags import bag_weights
 from detectors.midl.probabilities import class_scores
 
-VARIANTS = ("relative", "missed", "no_class")
+VARIANTS = ("relative", "hellinger", "missed", "no_class", "given", "apart", "apart_shown")
 _EPSILON = 1e-6
 
 
@@ -28,12 +34,19 @@ def variants(scorer: Scorer, paths: Sequence[Path]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for path in paths:
         instances = scorer.run([load_sample(path, image_size=scorer.image_size)]).instances
-        first, second = (
-            class_scores(logits[0], instances.activation) for logits in (instances.cls_logits_1, instances.cls_logits_2)
-        )
+        logits = (instances.cls_logits_1[0], instances.cls_logits_2[0])
+        first, second = (class_scores(z, instances.activation) for z in logits)  # (N, C)
+        given_1, given_2 = (class_given_object(z, instances.activation) for z in logits)  # (N, C)
         weights = bag_weights(instances, scorer.midl)
-        w = weights.p_cls[0] * weights.p_obj[0].unsqueeze(-1)  # (N, C)
+        p_obj = weights.p_obj[0]  # (N,)
+        w = weights.p_cls[0] * p_obj.unsqueeze(-1)  # (N, C)
+        apart = (p_obj * (1 - (given_1 * given_2).sum(dim=-1))).sum()
+        mean = (first + second) / 2
         found["relative"].append(float((w * (first - second).abs() / (first + second + _EPSILON)).sum()))
-        found["missed"].append(float((w * (1 - (first + second) / 2)).sum()))
+        found["hellinger"].append(float((w * (first.sqrt() - second.sqrt()).square()).sum()))
+        found["missed"].append(float((w * (1 - mean)).sum()))
         found["no_class"].append(float(1 - w.sum(dim=0).max()))
+        found["given"].append(float((w * (given_1 - given_2).square()).sum()))
+        found["apart"].append(float(apart))
+        found["apart_shown"].append(float(apart * (mean * instances.valid[0].unsqueeze(-1)).max()))
     return found
