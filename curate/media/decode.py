@@ -13,8 +13,9 @@ from curate.media.packets import PacketScan
 
 if TYPE_CHECKING:
     import numpy as np
-    from av.video.frame import VideoFrame
     from numpy.typing import NDArray
+
+    from curate.media.reading import Reading
 
 Wanted = Callable[[int, float], bool]
 """Called with (frame_index, timestamp_s) once a frame in presentation order; says whether the picture is wanted."""
@@ -38,13 +39,13 @@ class Span:
     """A part of a regular video that can be decoded alone: from one cut (see `PacketScan`) to another, or the end.
 
     `start` is the index in the video of its first frame, `scan` describes its frames alone. `whole`: the part is all of
-    the video. `head` are PyAV's first frames, where it has decoded them already.
+    the video. `reading` is the video, where it is open.
     """
 
     start: int
     scan: PacketScan
     whole: bool = False
-    head: "tuple[VideoFrame, ...]" = ()
+    reading: "Reading | None" = None
 
     @property
     def end(self) -> int:

@@ -57,7 +57,7 @@ def frames(
     def may_skip(frame_index: int) -> bool:
         return scan.closed and frame_index not in before_keys
 
-    check = SpotCheck(path, scan, size_wh, first=first, head=span.head if span else ())
+    check = SpotCheck(path, scan, size_wh, first=first, head=span.reading.head if span and span.reading else ())
     try:
         for start, end, piece in zip(starts, starts[1:], pieces, strict=False):
             reader = decord.VideoReader(piece, width=size_wh[0], height=size_wh[1], num_threads=threads)
