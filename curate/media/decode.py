@@ -14,6 +14,7 @@ from curate.media.packets import PacketScan
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
     from curate.media.reading import Reading
 
@@ -25,13 +26,23 @@ Wanted = Callable[[int, float], bool]
 class DecodedFrame:
     """One frame. `frame_index` counts from 0, in presentation order, the frames that a forward decode delivers.
 
-    `timestamp_s` is the container's time stamp, not index / fps. `rgb` is upright, (height, width, 3) uint8, or None
-    for a frame that is not wanted.
+    `timestamp_s` is the container's time stamp, not index / fps. `picture` is upright RGB, or None for a frame that is
+    not wanted.
     """
 
     frame_index: int
     timestamp_s: float
-    rgb: "NDArray[np.uint8] | None"
+    picture: "Image.Image | None"
+
+    @property
+    def rgb(self) -> "NDArray[np.uint8] | None":
+        """The picture as (height, width, 3) uint8."""
+        if self.picture is None:
+            return None
+        # Filling the frame cache does without this library, which takes as long to import as two clips to read.
+        import numpy as np
+
+        return np.asarray(self.picture)
 
 
 @dataclass(frozen=True)

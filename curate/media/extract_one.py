@@ -179,10 +179,10 @@ class ExtractOne:
 
 def warm_up() -> None:
     """Import what the first video will need; decord, which reads long ones alone, is not missed in those."""
-    import numpy  # noqa: F401
-    import PIL.JpegImagePlugin  # noqa: F401
+    import av.video.reformatter  # noqa: F401
+    from PIL import Image
 
-    from curate.media import pyav_backend  # noqa: F401
+    Image.preinit()
 
 
 def unnamed(path: Path) -> Source:

@@ -13,12 +13,11 @@ from curate.media.ends import cut_short
 from curate.media.packets import open_video, packets_from, seconds, video_streams
 
 if TYPE_CHECKING:
-    import numpy as np
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-    from numpy.typing import NDArray
+    from PIL import Image
 
 # A file that yields this many undecodable packets in a row holds nothing more worth waiting for.
 _GIVE_UP_AFTER = 5000
@@ -90,8 +89,8 @@ def _of_file(
         good = tally.damage.is_good(frame)
         if not tally.damage.index_known:
             continue
-        rgb = pictures(frame) if good and wanted(count, timestamp_s) else None
-        yield DecodedFrame(count, timestamp_s, rgb)
+        picture = pictures(frame) if good and wanted(count, timestamp_s) else None
+        yield DecodedFrame(count, timestamp_s, picture)
         count += 1
     if problem := tally.problem():
         raise DecodeError(problem)
@@ -135,8 +134,8 @@ def _of_span(
             raise DecodeError(f"PyAV: a frame after frame {span.start + reached} is not one that the packets announce")
         yield from pass_to(place)
         good = tally.damage.is_good(frame)
-        rgb = pictures(frame) if good and shown[place] else None
-        yield DecodedFrame(span.start + place, scan.timestamps_s[place], rgb)
+        picture = pictures(frame) if good and shown[place] else None
+        yield DecodedFrame(span.start + place, scan.timestamps_s[place], picture)
         reached = place + 1
     if problem := tally.problem():
         raise DecodeError(problem)
@@ -144,7 +143,7 @@ def _of_span(
 
 
 class Pictures:
-    """Turns decoded frames into upright pictures of `size_wh`, (height, width, 3) uint8 RGB."""
+    """Turns decoded frames into upright RGB pictures of `size_wh`."""
 
     def __init__(self, size_wh: tuple[int, int], threads: int) -> None:
         from av.video.reformatter import VideoReformatter
@@ -152,18 +151,26 @@ class Pictures:
         self._size_wh, self._threads = size_wh, threads
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
+    def __call__(self, frame: "VideoFrame") -> "Image.Image":
         """The picture of one frame."""
-        import numpy as np
         from av.video.reformatter import Interpolation
+        from PIL import Image
 
         rotation = clockwise_rotation(frame)
         width, height = self._size_wh[::-1] if rotation % 180 else self._size_wh
         # Bilinear is what decord's filter graph does: both backends give the same picture.
-        picture = self._reformatter.reformat(
+        scaled = self._reformatter.reformat(
             frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=self._threads
         )
-        return np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
+        (plane,) = scaled.planes
+        picture = Image.frombytes("RGB", (width, height), bytes(plane), "raw", "RGB", plane.line_size, 1)
+        # Pillow counts turns anticlockwise.
+        turns = {
+            90: Image.Transpose.ROTATE_270,
+            180: Image.Transpose.ROTATE_180,
+            270: Image.Transpose.ROTATE_90,
+        }
+        return picture.transpose(turns[rotation]) if rotation else picture
 
 
 @dataclass
