@@ -32,6 +32,7 @@ class Pool:
     def load(cls, workspace: Workspace) -> "Pool":
         """Read the pool; an empty one where the workspace has none yet."""
         import pyarrow.compute as pc
+        import pyarrow.parquet  # noqa: F401 - for `save`, while whoever loads beside other work still has time
 
         if not workspace.index.exists():
             return cls([], to_table([], Frame))

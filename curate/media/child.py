@@ -19,7 +19,7 @@ from curate.media.fork_server import REQUEST, STATUS
 _PR_SET_PDEATHSIG = 1
 
 
-def main(control: int, parent: int, warm_up: str) -> None:
+def main(control: int, parent: int, warm_up: str) -> NoReturn:
     """Fork and end processes as asked for over the socket `control`, until the parent closes it or dies.
 
     `warm_up` names a function to call first, as in "module:name"; "" names none. It must start no thread.
@@ -59,6 +59,8 @@ def main(control: int, parent: int, warm_up: str) -> None:
         os.kill(pid, signal.SIGKILL)
     for pid in forked:
         os.waitpid(pid, 0)
+    # Nothing is left to be tidied up, and the parent waits.
+    os._exit(0)
 
 
 def _end(pid: int, grace_s: float) -> int:
