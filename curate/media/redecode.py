@@ -157,9 +157,10 @@ def redecode(
             for found in decoded:
                 seen.count = found.frame_index + 1
                 seen.times_s[found.frame_index] = found.timestamp_s
+                rgb = found.rgb
                 for frame in near.get(found.frame_index, ()):
-                    assert found.rgb is not None
-                    seen.compare(frame, found.frame_index, found.rgb, last=frame.frame_index + around)
+                    assert rgb is not None
+                    seen.compare(frame, found.frame_index, rgb, last=frame.frame_index + around)
                     beat()
                 if found.frame_index >= last:
                     break
