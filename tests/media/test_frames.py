@@ -115,9 +115,10 @@ def test_frames_that_are_not_wanted_and_not_needed_change_nothing(
     assert taken == read(None)
 
 
-@pytest.mark.parametrize(("last", "packets"), [(0, 1), (5, 8), (59, 58)])
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize(("shown", "packets"), [([], []), ([0, 5], [8]), ([59], [58])])
 def test_nothing_is_decoded_that_is_stored_after_the_last_frame_that_is_wanted(
-    videos: dict[str, Path], last: int, packets: int, monkeypatch: pytest.MonkeyPatch
+    videos: dict[str, Path], shown: list[int], packets: list[int], opened: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tallies: list[Tally] = []
     counted = Tally.problem
@@ -128,12 +129,15 @@ def test_nothing_is_decoded_that_is_stored_after_the_last_frame_that_is_wanted(
 
     monkeypatch.setattr(Tally, "problem", problem)
     path = videos["bframes.mp4"]
-    span = Span(0, scan_packets(path), whole=True)
-    frames = list(decode(path, lambda index, time_s: index in (0, last), backend="pyav", size_wh=(288, 192), span=span))
+    with closing(examine(path)) as found:
+        assert found.scan
+        span = Span(0, found.scan, whole=True, reading=found.reading if opened else None)
+        wanted = lambda index, time_s: index in shown  # noqa: E731
+        frames = list(decode(path, wanted, backend="pyav", size_wh=(288, 192), span=span))
     assert [frame.timestamp_s for frame in frames] == list(span.scan.timestamps_s)
-    assert [read_number(frame.rgb) for frame in frames if frame.rgb is not None] == sorted({0, last})
+    assert [read_number(frame.rgb) for frame in frames if frame.rgb is not None] == shown
     # B-frames are stored behind those that they refer to, frame 5 behind 8, and 59 before 57 and 58.
-    assert [tally.packets for tally in tallies] == [packets]
+    assert [tally.packets for tally in tallies] == packets
 
 
 def test_a_reading_goes_on_only_with_all_packets_and_without_damage(videos: dict[str, Path], tmp_path: Path) -> None:
