@@ -32,7 +32,9 @@ class Pool:
     def load(cls, workspace: Workspace) -> "Pool":
         """Read the pool; an empty one where the workspace has none yet."""
         import pyarrow.compute as pc
-        import pyarrow.parquet  # noqa: F401 - for `save`, while whoever loads beside other work still has time
+
+        # `save` will need it, when there is less time: a pool is loaded beside other work.
+        import pyarrow.parquet  # noqa: F401
 
         if not workspace.index.exists():
             return cls([], to_table([], Frame))

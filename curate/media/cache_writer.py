@@ -70,14 +70,13 @@ class CacheWriter:
         if picture is None:
             return
         path = cache_path(self._frames_dir, self._source, frame.frame_index)
-        row = CachedFrame(frame.frame_index, frame.timestamp_s, *picture.size)
         done = None
         if not (self._keep and path.exists()):
             if self._pool:
                 done = self._pool.submit(write_jpeg, path, picture, CACHE_QUALITY)
             else:
                 write_jpeg(path, picture, CACHE_QUALITY)
-        self._pending.append((done, row))
+        self._pending.append((done, CachedFrame(frame.frame_index, frame.timestamp_s, *picture.size)))
         while len(self._pending) > self._limit:
             self._finish_first()
 

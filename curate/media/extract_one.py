@@ -178,7 +178,7 @@ class ExtractOne:
 
 
 def warm_up() -> None:
-    """Import what the first video will need; decord, which reads long ones alone, is not missed in those."""
+    """Import what the first video will need: not decord, which reads long ones alone, and numpy, which decord needs."""
     import av.video.reformatter  # noqa: F401
     from PIL import Image
 

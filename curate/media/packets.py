@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-# Packets of a video that are held in memory at most: a short one's are a tenth of this.
+# Packets of a video that are held in memory at most.
 _KEPT_BYTES = 32 * 2**20
 
 
@@ -110,11 +110,18 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_by
 class PacketReader:
     """The packets of the first video stream of an open container, from its start: iterate over them, or `scan` them.
 
-    What was iterated over is part of the scan, so that a file is read once. `kept` are the packets that were read so
-    far, until they are more than should be held in memory, or `keep_none` is called; then it is None.
+    What was iterated over is part of the scan, so that a file is read once. With `keep`, `kept` are the packets that
+    were read so far, until they are more than should be held in memory, or `keep_none` is called; then it is None.
     """
 
-    def __init__(self, path: Path, container: "InputContainer", beat: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        container: "InputContainer",
+        beat: Callable[[], None] = lambda: None,
+        *,
+        keep: bool = False,
+    ) -> None:
         self._path, self._container, self._beat = path, container, beat
         self.streams = video_streams(container)
         self._announced = self.streams[0].frames
@@ -125,7 +132,7 @@ class PacketReader:
         self._keys: list[int] = []
         self._irregular = ""
         self._kept_bytes = 0
-        self.kept: list[Packet[VideoStream]] | None = []
+        self.kept: list[Packet[VideoStream]] | None = [] if keep else None
         self._packets = self._read()
 
     def __iter__(self) -> "Iterator[Packet[VideoStream]]":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from curate.media.decord_trust import distrust
 from curate.media.discover import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from curate.media.packets import PacketReader, PacketScan, open_video, time_base_of, video_streams
-from curate.media.pyav_backend import clockwise_rotation
+from curate.media.pictures import clockwise_rotation
 from curate.media.reading import Reading
 from curate.types import SourceKind
 
@@ -142,7 +142,7 @@ def _examine_video(path: Path, beat: Callable[[], None] | None) -> Examined:
                 error = "not a readable video (no codec is named)"
                 return Examined(replace(found, container=container.format.name, error=error))
             found = _from_header(found, container, streams[0])
-            packets = PacketReader(path, container, beat or _no_beat)
+            packets = PacketReader(path, container, beat or _no_beat, keep=beat is not None)
             reading = Reading(packets, frames=1 if beat is None else _HEAD_FRAMES, beat=beat or _no_beat)
             if not reading.head:
                 return Examined(replace(found, error="no frame of the video could be decoded"))

@@ -11,13 +11,13 @@ from curate.media.damage import Damage
 from curate.media.decode import DecodedFrame, DecodeError, Span, Wanted
 from curate.media.ends import cut_short
 from curate.media.packets import open_video, packets_from, seconds, video_streams
+from curate.media.pictures import Pictures
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-    from PIL import Image
 
 # A file that yields this many undecodable packets in a row holds nothing more worth waiting for.
 _GIVE_UP_AFTER = 5000
@@ -71,7 +71,7 @@ def _of_file(
     container: "InputContainer",
     stream: "VideoStream",
     wanted: Wanted,
-    pictures: "Pictures",
+    pictures: Pictures,
     beat: Callable[[], None],
 ) -> Generator[DecodedFrame, None, None]:
     """Every frame that can be decoded, whatever the packets are."""
@@ -99,7 +99,7 @@ def _of_file(
 def _of_span(
     span: Span,
     wanted: Wanted,
-    pictures: "Pictures",
+    pictures: Pictures,
     decode: "Callable[[int, frozenset[int] | None], tuple[Tally, Iterator[VideoFrame]]]",
 ) -> Generator[DecodedFrame, None, None]:
     """The frames that the packets announce.
@@ -140,37 +140,6 @@ def _of_span(
     if problem := tally.problem():
         raise DecodeError(problem)
     yield from pass_to(len(scan.pts))
-
-
-class Pictures:
-    """Turns decoded frames into upright RGB pictures of `size_wh`."""
-
-    def __init__(self, size_wh: tuple[int, int], threads: int) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self._size_wh, self._threads = size_wh, threads
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: "VideoFrame") -> "Image.Image":
-        """The picture of one frame."""
-        from av.video.reformatter import Interpolation
-        from PIL import Image
-
-        rotation = clockwise_rotation(frame)
-        width, height = self._size_wh[::-1] if rotation % 180 else self._size_wh
-        # Bilinear is what decord's filter graph does: both backends give the same picture.
-        scaled = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=self._threads
-        )
-        (plane,) = scaled.planes
-        picture = Image.frombytes("RGB", (width, height), bytes(plane), "raw", "RGB", plane.line_size, 1)
-        # Pillow counts turns anticlockwise.
-        turns = {
-            90: Image.Transpose.ROTATE_270,
-            180: Image.Transpose.ROTATE_180,
-            270: Image.Transpose.ROTATE_90,
-        }
-        return picture.transpose(turns[rotation]) if rotation else picture
 
 
 @dataclass
@@ -272,15 +241,6 @@ def _with_end(packets: "Iterator[Packet[VideoStream]]", tally: Tally) -> "Iterat
         tally.undecodable += 1
         tally.damage.found()
     yield None
-
-
-def clockwise_rotation(frame: "VideoFrame") -> int:
-    """How far to turn the stored picture clockwise, in degrees: 0, 90, 180 or 270.
-
-    Other angles in a display matrix are damage or effects; the picture stays as stored.
-    """
-    degrees = -frame.rotation % 360
-    return degrees if degrees in (90, 180, 270) else 0
 
 
 class _Clock:

@@ -68,7 +68,8 @@ class SpotCheck:
         import av
         import numpy as np
 
-        from curate.media.pyav_backend import Pictures, Tally, decoded_frames
+        from curate.media.pictures import Pictures
+        from curate.media.pyav_backend import Tally, decoded_frames
 
         pictures = Pictures(self._size_wh, threads=1)
         wanted = [self._scan.pts[index - self._first] for index in row]

@@ -143,7 +143,7 @@ def test_nothing_is_decoded_that_is_stored_after_the_last_frame_that_is_wanted(
 def test_a_reading_goes_on_only_with_all_packets_and_without_damage(videos: dict[str, Path], tmp_path: Path) -> None:
     def reading(path: Path, *, keep: bool = True) -> Iterator[Reading]:
         with open_video(path) as container:
-            packets = PacketReader(path, container)
+            packets = PacketReader(path, container, keep=True)
             found = Reading(packets, frames=2, beat=lambda: None)
             if not keep:
                 packets.keep_none()
