@@ -14,7 +14,8 @@ process, uses all cores, and gives frames with a long side of 640 px at most:
   fiftyone  `dataset.to_frames(sample_frames=True, fps=...)`, with a mongod of its own
 
 Frames/s are those of the videos, whatever share is kept. The ways alternate, so that other work on the machine falls on
-all. With `--hour`, instead, the peak memory of all of curate's processes on a generated hour of 1080p.
+all. What they write is deleted at the very end: for a minute after many files were deleted, ext4 takes much longer to
+make new ones. With `--hour`, instead, the peak memory of all of curate's processes on a generated hour of 1080p.
 """
 
 import argparse
@@ -50,10 +51,10 @@ def main() -> None:
     parser.add_argument("--hour", action="store_true", help="peak memory on an hour of 1080p")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--videos", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
-        with tempfile.TemporaryDirectory() as folder:
-            globals()[arguments.way](arguments.videos, Path(folder), arguments.every)
+        globals()[arguments.way](arguments.videos, arguments.folder, arguments.every)
         return
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "1080p"
@@ -123,7 +124,9 @@ def compare(videos: Path, every_s: float, rounds: int, wanted: list[str]) -> Non
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds):
         for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
-            rates[way].append(frames / timed(way, videos, every_s))
+            folder = videos.with_name(f"{videos.name}-{way}-{number}")
+            folder.mkdir()
+            rates[way].append(frames / timed(way, videos, folder, every_s))
     for way in ways:
         ratio = median(ours / theirs for ours, theirs in zip(rates["curate"], rates[way], strict=True))
         shown = " ".join(f"{rate:,.0f}" for rate in rates[way])
@@ -137,11 +140,16 @@ def count_frames(path: Path) -> int:
         return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
-def timed(way: str, videos: Path, every_s: float) -> float:
+def timed(way: str, videos: Path, folder: Path, every_s: float) -> float:
     """Seconds of one way in a process of its own, its imports not counted: it says when it begins."""
-    command = [sys.executable, __file__, "--way", way, "--videos", str(videos), "--every", str(every_s)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command(way, videos, folder, every_s), check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
+
+
+def command(way: str, videos: Path, folder: Path, every_s: float) -> list[str]:
+    """One way, writing into `folder`."""
+    options = ["--videos", str(videos), "--folder", str(folder), "--every", str(every_s)]
+    return [sys.executable, __file__, "--way", way, *options]
 
 
 def decord(videos: Path, folder: Path, every_s: float) -> None:
@@ -244,8 +252,9 @@ def print_memory(videos: Path, every_s: float) -> None:
     """Peak of the proportional set size of curate's processes together, sampled ten times a second."""
     import psutil
 
-    command = [sys.executable, __file__, "--way", "curate", "--videos", str(videos), "--every", str(every_s)]
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
+    folder = videos.with_name("curate")
+    folder.mkdir()
+    process = psutil.Popen(command("curate", videos, folder, every_s), stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
         total = 0

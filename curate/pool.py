@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.tables import read_table, schema_of, to_rows, to_table, write_table
+from curate.tables import read_table, to_column, to_rows, to_table, write_table
 from curate.types import Frame, FrameState, Source
 from curate.workspace import Workspace
 
@@ -33,8 +33,11 @@ class Pool:
         """Read the pool; an empty one where the workspace has none yet."""
         import pyarrow.compute as pc
 
+        # `save` will need it, when there is less time: a pool is loaded beside other work.
+        import pyarrow.parquet  # noqa: F401
+
         if not workspace.index.exists():
-            return cls([], schema_of(Frame).empty_table())
+            return cls([], to_table([], Frame))
         sources = to_rows(read_table(workspace.index), Source)
         frames = read_table(workspace.pool)
         known = pc.is_in(frames["source"], value_set=_strings(source.source for source in sources))
@@ -61,9 +64,7 @@ class Pool:
             if before is not None and before.source != source.source and before.status != "duplicate":
                 self.sources[before.source] = replace(before, status="superseded")
                 stale = self.in_state("unlabeled")
-                self.set_state(
-                    stale.filter(pc.equal(stale["source"], before.source))["frame_id"].to_pylist(), "ignored"
-                )
+                self.set_state(stale.filter(_equal(stale["source"], before.source))["frame_id"].to_pylist(), "ignored")
             self._add_source(source)
         # Two files with the same content and name, read in one run, bring the same frames twice.
         new = to_table({frame.frame_id: frame for frame in frames}.values(), Frame)
@@ -73,25 +74,22 @@ class Pool:
 
     def set_state(self, frame_ids: Iterable[str], state: FrameState) -> None:
         """Move frames to another part of the partition."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         chosen = pc.is_in(self.frames["frame_id"], value_set=_strings(frame_ids))
-        states = pc.if_else(chosen, pa.scalar(state), self.frames["state"])
+        states = pc.if_else(chosen, _strings([state])[0], self.frames["state"])
         position = self.frames.schema.get_field_index("state")
         self.frames = self.frames.set_column(position, "state", states)
 
     def in_state(self, state: FrameState) -> "pa.Table":
         """The frames in one part of the partition, in pool order."""
-        import pyarrow.compute as pc
-
-        return self.frames.filter(pc.equal(self.frames["state"], state))
+        return self.frames.filter(_equal(self.frames["state"], state))
 
     def not_ignored(self) -> "pa.Table":
         """The labelled and the unlabelled frames, in pool order."""
         import pyarrow.compute as pc
 
-        return self.frames.filter(pc.not_equal(self.frames["state"], "ignored"))
+        return self.frames.filter(pc.invert(_equal(self.frames["state"], "ignored")))
 
     def count(self, state: FrameState) -> int:
         """How many frames are in one part of the partition."""
@@ -117,7 +115,13 @@ class Pool:
             self.sources[source.source] = source
 
 
+def _equal(values: "pa.ChunkedArray", value: str) -> "pa.ChunkedArray":
+    import pyarrow.compute as pc
+
+    return pc.equal(values, _strings([value])[0])
+
+
 def _strings(values: Iterable[str]) -> "pa.Array":
     import pyarrow as pa
 
-    return pa.array(list(values), pa.string())
+    return to_column(list(values), pa.string())

@@ -3,9 +3,14 @@
 import psutil
 
 
+def fork_servers() -> list[psutil.Process]:
+    """The processes that the others are forked from."""
+    return [child for child in _living(psutil.Process()) if "curate.media.child" in " ".join(child.cmdline())]
+
+
 def decoders() -> list[psutil.Process]:
-    found = []
-    for child in psutil.Process().children():
-        if child.status() != psutil.STATUS_ZOMBIE and "curate.media.child" in " ".join(child.cmdline()):
-            found.append(child)
-    return found
+    return [child for server in fork_servers() for child in _living(server)]
+
+
+def _living(parent: psutil.Process) -> list[psutil.Process]:
+    return [child for child in parent.children() if child.status() != psutil.STATUS_ZOMBIE]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from videos import write_numbered_video
 
 ROOT = Path(__file__).parents[1]
 LEAVES = {"types", "errors", "workspace", "pool", "tables", "progress", "registry", "report", "values"}
@@ -79,6 +80,24 @@ def test_help_loads_nothing_heavy() -> None:
     loaded = set(output.split("LOADED", 1)[1].split())
     assert "curate" in loaded
     assert not loaded & {"torch", "torchvision", "decord", "av", "fiftyone", "ray", "pyarrow", "numpy", "PIL", "timm"}
+
+
+def test_building_a_pool_imports_no_pandas(tmp_path: Path) -> None:
+    """pyarrow imports it where it is installed, as with FiftyOne: that takes longer than to read ten short clips."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from curate.pipeline.index import index\n"
+        "from curate.workspace import Workspace\n"
+        "space = Workspace.create(Path(sys.argv[2]), imgsz=96)\n"
+        "print(*(index(space, [sys.argv[1]]).sources for _ in range(2)))\n"
+        "print(*({'pandas', 'pyarrow'} & set(sys.modules)))"
+    )
+    (tmp_path / "in").mkdir()
+    write_numbered_video(tmp_path / "in" / "a.mp4")
+    command = [sys.executable, "-c", code, str(tmp_path / "in"), str(tmp_path / "space")]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.splitlines() == ["1 1", "pyarrow"]
 
 
 def test_importing_curate_loads_nothing_but_itself() -> None:

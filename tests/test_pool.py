@@ -1,11 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from curate.errors import CurateError, UsageError
 from curate.pool import Pool
-from curate.tables import read_table, write_table
+from curate.tables import read_table, to_column, write_table
 from curate.types import (
     Frame,
     Sampling,
@@ -50,6 +51,20 @@ def test_round_trip_in_order_and_states_are_a_partition(workspace: Workspace) ->
     assert loaded.frames["frame_id"].to_pylist() == ["a:00000002", "a:00000005", "b:00000001"]
     assert [loaded.count(state) for state in ("unlabeled", "labeled", "ignored")] == [1, 1, 1]
     assert loaded.sources == pool.sources
+
+
+def test_columns_are_those_that_arrow_makes() -> None:
+    for values, arrow_type in (
+        ([], pa.string()),
+        (["", "a", "Füße 足 🐾", ""], pa.string()),
+        ([0, -1, 2**63 - 1], pa.int64()),
+        ([0.0, -1.5, float("inf"), 3], pa.float64()),
+    ):
+        column = to_column(values, arrow_type)
+        column.validate(full=True)
+        assert column.equals(pa.array(values, arrow_type))
+    with pytest.raises(TypeError):
+        to_column([0.5], pa.int64())
 
 
 def test_an_index_from_before_a_column_existed_still_loads(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""Puts frames into the frame cache: JPEGs are encoded beside the decoder, in order, a few at a time."""
+"""Puts frames into the frame cache, in order; with more threads than one beside the decoder, a few at a time."""
 
 import json
 import os
@@ -8,18 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from curate.media.decode import DecodedFrame
 from curate.media.files import CACHE_QUALITY, write_jpeg
 from curate.types import cache_path
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 _FRAMES_A_MESSAGE = 32
-# Pictures that wait to be encoded, for each thread that encodes: the decoder waits when it is further ahead.
+# Pictures that wait to be encoded, for each thread: the decoder waits when it is further ahead.
 _WAITING = 4
 
 
@@ -42,14 +38,15 @@ class CachedFrames:
 class CacheWriter:
     """Writes the frames that have a picture and reports them as CachedFrames. Use as a context manager.
 
-    `keep`: a JPEG that is there already is kept, as it may only be where the source was read before.
+    `keep`: a JPEG that is there already is kept, as it may only be where the source was read before. With one of the
+    `threads`, `take` writes by itself: there is a process for each core then, and more threads only get in the way.
     """
 
     def __init__(
         self, frames_dir: Path, source: str, report: Callable[[object], None], *, keep: bool, threads: int
     ) -> None:
         self._frames_dir, self._source, self._report, self._keep = frames_dir, source, report, keep
-        self._pool = ThreadPoolExecutor(threads)
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._limit = _WAITING * threads
         self._pending: deque[tuple[Future[None] | None, CachedFrame]] = deque()
         self._rows: list[CachedFrame] = []
@@ -64,16 +61,22 @@ class CacheWriter:
             # What was decoded before an error is good.
             self.flush()
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            if self._pool:
+                self._pool.shutdown(cancel_futures=True)
 
     def take(self, frame: DecodedFrame) -> None:
         """Write the frame if it has a picture; CurateError where one cannot be written, this or an earlier one."""
-        if frame.rgb is None:
+        picture = frame.picture
+        if picture is None:
             return
-        height, width = frame.rgb.shape[:2]
         path = cache_path(self._frames_dir, self._source, frame.frame_index)
-        done = None if self._keep and path.exists() else self._pool.submit(_write, path, frame.rgb)
-        self._pending.append((done, CachedFrame(frame.frame_index, frame.timestamp_s, width, height)))
+        done = None
+        if not (self._keep and path.exists()):
+            if self._pool:
+                done = self._pool.submit(write_jpeg, path, picture, CACHE_QUALITY)
+            else:
+                write_jpeg(path, picture, CACHE_QUALITY)
+        self._pending.append((done, CachedFrame(frame.frame_index, frame.timestamp_s, *picture.size)))
         while len(self._pending) > self._limit:
             self._finish_first()
 
@@ -131,9 +134,3 @@ def forget_ranges(folder: Path) -> None:
     """Delete the records of a source that is complete."""
     for record in folder.glob(".range-*.json"):
         record.unlink(missing_ok=True)
-
-
-def _write(path: Path, rgb: "NDArray[np.uint8]") -> None:
-    from PIL import Image
-
-    write_jpeg(path, Image.fromarray(rgb), CACHE_QUALITY)

@@ -1,8 +1,6 @@
 """A few child processes that carry out requests: one that crashes, is killed or hangs costs one request."""
 
 import os
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 import psutil
 
 from curate.errors import CurateError
+from curate.media.fork_server import ForkServer
 
 # How often the children's memory is looked at, in seconds; a decoder fills about 1 GB in one.
 _LOOK_EVERY_S = 0.5
@@ -48,10 +47,12 @@ class Event(Generic[RequestT]):
 
 @dataclass(eq=False)
 class _Child:
-    process: "subprocess.Popen[bytes]"
+    """`pid` is None until the process says that it is there."""
+
+    server: ForkServer
     connection: Connection
+    pid: int | None = None
     request: Any = None
-    ready: bool = False
     heard_s: float = field(default_factory=time.monotonic)
 
 
@@ -59,8 +60,8 @@ class Children(Generic[RequestT]):
     """Up to `workers` processes. Use as a context manager: on leaving, whatever still runs is killed.
 
     A child is killed if it says nothing for `stall_timeout_s` while it has a request, or if it comes to hold more than
-    `memory_limit_bytes` (default: its share of half of the machine's memory, at least 2 GiB). `warm_up`, a function of
-    a module, is called in each child before its first request: it imports what requests need.
+    `memory_limit_bytes` (default: its share of half of the machine's memory, at least 2 GiB). They are forked from
+    one process, in which `warm_up`, a function of a module, is called before: it imports what requests need.
     """
 
     def __init__(
@@ -78,14 +79,18 @@ class Children(Generic[RequestT]):
         self._measured_s = time.monotonic()
         self._queue: deque[RequestT] = deque()
         self._children: list[_Child] = []
+        self._server: ForkServer | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         for child in self._children:
-            self._kill(child, grace_s=0)
+            child.connection.close()
         self._children.clear()
+        if self._server:
+            self._server.close()
+            self._server = None
 
     def start(self, requests: int) -> None:
         """Start the children for so many requests ahead of them, so that they are ready when the requests come."""
@@ -136,21 +141,20 @@ class Children(Generic[RequestT]):
             except OSError:
                 # Killed while it was idle: no request is to blame.
                 self._queue.appendleft(child.request)
+                if child.pid is None and not child.server.is_running():
+                    raise self._never_ready(child) from None
                 self._forget(child)
 
     def _hear(self, child: _Child) -> Event[RequestT] | None:
         try:
             kind, value = child.connection.recv()
         except (EOFError, OSError):
-            if not child.ready:
-                raise CurateError(
-                    f"a decoding process ends as soon as it starts (exit status {self._forget(child)}); "
-                    "set CURATE_DEBUG=1 to see what it writes"
-                ) from None
+            if child.pid is None:
+                raise self._never_ready(child) from None
             return self._lose(child, "")
         child.heard_s = time.monotonic()
         if kind == "ready":
-            child.ready = True
+            child.pid = value
             return None
         request = child.request
         if kind != "report":
@@ -163,8 +167,10 @@ class Children(Generic[RequestT]):
             return None
         self._measured_s = time.monotonic()
         for child in busy:
+            if child.pid is None:
+                continue
             try:
-                held = psutil.Process(child.process.pid).memory_info().rss
+                held = psutil.Process(child.pid).memory_info().rss
             except psutil.Error:
                 continue
             if held > self.memory_limit_bytes:
@@ -172,7 +178,7 @@ class Children(Generic[RequestT]):
         return None
 
     def _stalled(self, child: _Child) -> bool:
-        limit_s = self.stall_timeout_s if child.ready else max(self.stall_timeout_s, _STARTUP_S)
+        limit_s = self.stall_timeout_s if child.pid else max(self.stall_timeout_s, _STARTUP_S)
         return time.monotonic() - child.heard_s > limit_s
 
     def _lose(self, child: _Child, reason: str) -> Event[RequestT]:
@@ -180,37 +186,28 @@ class Children(Generic[RequestT]):
         if not reason:
             how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
             reason = f"the decoder process {how}"
+        elif child.pid is None:
+            # The server does not come to forking it.
+            child.server.kill()
         return Event(child.request, "lost", reason)
 
     def _forget(self, child: _Child) -> int:
         self._children.remove(child)
+        child.connection.close()
         # A child that died by itself is given the time to say how.
-        return self._kill(child, grace_s=0.2)
+        return child.server.end(child.pid, grace_s=0.2) if child.pid is not None else 0
 
     @staticmethod
-    def _kill(child: _Child, grace_s: float) -> int:
-        child.connection.close()
-        try:
-            return child.process.wait(timeout=grace_s)
-        except subprocess.TimeoutExpired:
-            child.process.kill()
-            return child.process.wait()
+    def _never_ready(child: _Child) -> CurateError:
+        return CurateError(
+            f"a decoding process ends as soon as it starts (exit status {child.server.close()}); "
+            "set CURATE_DEBUG=1 to see what it writes"
+        )
 
     def _start(self) -> _Child:
-        import socket
-
-        ours, theirs = socket.socketpair()
-        with theirs:
-            # The search path is handed over, so that the child finds this very curate; the main module is not
-            # imported again, as multiprocessing would, so scripts and notebooks need no `if __name__ == ...`.
-            code = (
-                f"import sys; sys.path[:] = {[entry for entry in sys.path if isinstance(entry, str)]!r}; "
-                f"from curate.media.child import main; main({theirs.fileno()}, {os.getpid()}, {self._warm_up!r})"
-            )
-            process = subprocess.Popen(
-                [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
-            )
-        child = _Child(process, Connection(ours.detach()))
+        if self._server is None or not self._server.is_running():
+            self._server = ForkServer(self._warm_up)
+        child = _Child(self._server, self._server.fork())
         self._children.append(child)
         return child
 

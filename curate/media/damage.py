@@ -52,6 +52,11 @@ class Damage:
             # What is missing is decoded later, and shown later still.
             self._known_until = last_dts if self._has_pts and last_dts is not None else -(2**63)
 
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether there was a sign of damage, and no good frame since."""
+        return self._spoilt
+
     def is_good(self, frame: "VideoFrame") -> bool:
         """Whether `frame`, the next in presentation order, is to be shown; counts those that are not."""
         if frame.is_corrupt or self._leaves_a_gap(frame):

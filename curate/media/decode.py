@@ -13,8 +13,10 @@ from curate.media.packets import PacketScan
 
 if TYPE_CHECKING:
     import numpy as np
-    from av.video.frame import VideoFrame
     from numpy.typing import NDArray
+    from PIL import Image
+
+    from curate.media.reading import Reading
 
 Wanted = Callable[[int, float], bool]
 """Called with (frame_index, timestamp_s) once a frame in presentation order; says whether the picture is wanted."""
@@ -24,13 +26,23 @@ Wanted = Callable[[int, float], bool]
 class DecodedFrame:
     """One frame. `frame_index` counts from 0, in presentation order, the frames that a forward decode delivers.
 
-    `timestamp_s` is the container's time stamp, not index / fps. `rgb` is upright, (height, width, 3) uint8, or None
-    for a frame that is not wanted.
+    `timestamp_s` is the container's time stamp, not index / fps. `picture` is upright RGB, or None for a frame that is
+    not wanted.
     """
 
     frame_index: int
     timestamp_s: float
-    rgb: "NDArray[np.uint8] | None"
+    picture: "Image.Image | None"
+
+    @property
+    def rgb(self) -> "NDArray[np.uint8] | None":
+        """The picture as (height, width, 3) uint8."""
+        if self.picture is None:
+            return None
+        # Filling the frame cache does without this library, which takes as long to import as two clips to read.
+        import numpy as np
+
+        return np.asarray(self.picture)
 
 
 @dataclass(frozen=True)
@@ -38,13 +50,13 @@ class Span:
     """A part of a regular video that can be decoded alone: from one cut (see `PacketScan`) to another, or the end.
 
     `start` is the index in the video of its first frame, `scan` describes its frames alone. `whole`: the part is all of
-    the video. `head` are PyAV's first frames, where it has decoded them already.
+    the video. `reading` is the video, where it is open.
     """
 
     start: int
     scan: PacketScan
     whole: bool = False
-    head: "tuple[VideoFrame, ...]" = ()
+    reading: "Reading | None" = None
 
     @property
     def end(self) -> int:

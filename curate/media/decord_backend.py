@@ -57,7 +57,7 @@ def frames(
     def may_skip(frame_index: int) -> bool:
         return scan.closed and frame_index not in before_keys
 
-    check = SpotCheck(path, scan, size_wh, first=first, head=span.head if span else ())
+    check = SpotCheck(path, scan, size_wh, first=first, head=span.reading.head if span and span.reading else ())
     try:
         for start, end, piece in zip(starts, starts[1:], pieces, strict=False):
             reader = decord.VideoReader(piece, width=size_wh[0], height=size_wh[1], num_threads=threads)
@@ -91,6 +91,8 @@ def _forward(
     check: SpotCheck,
     beat: Callable[[], None],
 ) -> Iterator[DecodedFrame]:
+    from PIL import Image
+
     skipped = 0
     for index, timestamp_s in enumerate(timestamps_s):
         take = wanted(start + index, timestamp_s)
@@ -114,7 +116,7 @@ def _forward(
             raise DecodeError(f"decord gives a picture of shape {rgb.shape}, asked for {size_wh[0]}x{size_wh[1]}")
         if checked:
             check.take(start + index, rgb)
-        yield DecodedFrame(start + index, timestamp_s, rgb if take else None)
+        yield DecodedFrame(start + index, timestamp_s, Image.fromarray(rgb) if take else None)
 
 
 def _check_times(reader: Any, timestamps_s: tuple[float, ...]) -> None:

@@ -95,7 +95,8 @@ def extract(
             runs[id(request)] = _Run(request, unnamed(request.path))
             processes.submit(request)
 
-        for job in jobs:
+        # The largest first, so that no process is left with much when the others are done.
+        for job in sorted(jobs, key=_size, reverse=True):
             submit(
                 ExtractOne(
                     path=job.path,
@@ -134,6 +135,14 @@ def extract(
                 submit(again)
             else:
                 yield _finished(event, run)
+
+
+def _size(job: ExtractJob) -> int:
+    """In bytes; of a file that is gone, which is found out when it is read, 0."""
+    try:
+        return job.path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _range_requests(run: _Run, ranges: Ranges, workers: int) -> list[ExtractRange]:

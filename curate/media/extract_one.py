@@ -1,6 +1,7 @@
 """Read one source into the frame cache. Runs in a child process (`curate.media.child`)."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,6 +47,10 @@ class ExtractOne:
     def run(self, report: Callable[[object], None]) -> Source | Ranges:
         """See the class."""
         source, found, known = self._identify(report)
+        with closing(found):
+            return self._read(source, found, known, report)
+
+    def _read(self, source: Source, found: Examined, known: bool, report: Callable[[object], None]) -> Source | Ranges:
         remove_leftovers(self.frames_dir / source.source)
         if source.error:
             return source
@@ -124,7 +129,7 @@ class ExtractOne:
         span = None
         # decord is told what is not regular, and refuses it.
         if found.scan and (source.backend == "decord" or not found.scan.irregular):
-            span = Span(0, found.scan, whole=True, head=found.head)
+            span = Span(0, found.scan, whole=True, reading=found.reading)
         try:
             return self._decode(source, span, known, report)
         except DecodeError as error:
@@ -173,11 +178,11 @@ class ExtractOne:
 
 
 def warm_up() -> None:
-    """Import what the first video will need; decord, which reads long ones alone, is not missed in those."""
-    import numpy  # noqa: F401
-    import PIL.JpegImagePlugin  # noqa: F401
+    """Import what the first video will need: not decord, which reads long ones alone, and numpy, which decord needs."""
+    import av.video.reformatter  # noqa: F401
+    from PIL import Image
 
-    from curate.media import pyav_backend  # noqa: F401
+    Image.preinit()
 
 
 def unnamed(path: Path) -> Source:

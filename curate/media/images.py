@@ -95,10 +95,12 @@ def is_upright_jpeg(path: Path) -> bool:
 
 def to_rgb(image: "Image.Image") -> "Image.Image":
     """`image` as 8-bit RGB."""
-    import numpy as np
     from PIL import Image
 
     if image.mode.startswith("I") or image.mode == "F":
+        # Few images need it, and it takes long to import.
+        import numpy as np
+
         levels = np.asarray(image).astype(np.float64)
         highest = levels.max(initial=0)
         if image.mode == "F":

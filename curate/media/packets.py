@@ -14,20 +14,24 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+# Packets of a video that are held in memory at most.
+_KEPT_BYTES = 32 * 2**20
+
 
 @dataclass(frozen=True)
 class PacketScan:
     """The packets of one video stream. `timestamps_s` and `pts`, in ticks, are sorted: in presentation order.
 
     `irregular` is empty where each packet is one frame to show, with a time stamp of its own, from a key frame on;
-    otherwise it says what is not so. `packet_bytes` are in the order of the file. `cuts` are the key frames that no
-    frame reaches across: all that is stored before one is shown before it, and all after it after. `closed` is
-    whether all key frames are such. `container`, `codec` and `pixel_format` are FFmpeg's names, `streams` is the number
-    of video streams.
+    otherwise it says what is not so. `places` and `packet_bytes` are in the order of the file: the index of each
+    packet's frame, and its size. `cuts` are the key frames that no frame reaches across: all that is stored before one
+    is shown before it, and all after it after. `closed` is whether all key frames are such. `container`, `codec` and
+    `pixel_format` are FFmpeg's names, `streams` is the number of video streams.
     """
 
     timestamps_s: tuple[float, ...]
     pts: tuple[int, ...]
+    places: tuple[int, ...]
     packet_bytes: tuple[int, ...]
     cuts: tuple[int, ...]
     closed: bool
@@ -44,6 +48,7 @@ class PacketScan:
             self,
             timestamps_s=self.timestamps_s[start:end],
             pts=self.pts[start:end],
+            places=tuple(place - start for place in self.places[start:end]),
             packet_bytes=self.packet_bytes[start:end],
             cuts=cuts,
         )
@@ -105,10 +110,18 @@ def scan_packets(path: Path, beat: Callable[[], None] = lambda: None, *, head_by
 class PacketReader:
     """The packets of the first video stream of an open container, from its start: iterate over them, or `scan` them.
 
-    What was iterated over is part of the scan, so that a file is read once.
+    What was iterated over is part of the scan, so that a file is read once. With `keep`, `kept` are the packets that
+    were read so far, until they are more than should be held in memory, or `keep_none` is called; then it is None.
     """
 
-    def __init__(self, path: Path, container: "InputContainer", beat: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        container: "InputContainer",
+        beat: Callable[[], None] = lambda: None,
+        *,
+        keep: bool = False,
+    ) -> None:
         self._path, self._container, self._beat = path, container, beat
         self.streams = video_streams(container)
         self._announced = self.streams[0].frames
@@ -118,10 +131,16 @@ class PacketReader:
         self._sizes: list[int] = []
         self._keys: list[int] = []
         self._irregular = ""
+        self._kept_bytes = 0
+        self.kept: list[Packet[VideoStream]] | None = [] if keep else None
         self._packets = self._read()
 
     def __iter__(self) -> "Iterator[Packet[VideoStream]]":
         return self._packets
+
+    def keep_none(self) -> None:
+        """Packets are not read again."""
+        self.kept = None
 
     def _read(self) -> "Iterator[Packet[VideoStream]]":
         import av
@@ -136,9 +155,19 @@ class PacketReader:
                     keys.append(len(pts))
                 pts.append(packet.pts if packet.pts is not None else len(pts))
                 self._sizes.append(packet.size)
+                self._keep(packet)
                 yield packet
         except (av.error.FFmpegError, ValueError) as error:
             self._irregular = self._irregular or f"the file breaks off ({type(error).__name__})"
+
+    def _keep(self, packet: "Packet[VideoStream]") -> None:
+        if self.kept is None:
+            return
+        self._kept_bytes += packet.size
+        if self._kept_bytes > _KEPT_BYTES:
+            self.kept = None
+        else:
+            self.kept.append(packet)
 
     def scan(self, *, head_bytes: int | None = None) -> PacketScan:
         """Read what is left, or up to `head_bytes` bytes of packets, and put all together; see `scan_packets`."""
@@ -149,7 +178,11 @@ class PacketReader:
             if head_bytes is not None and read >= head_bytes:
                 self._announced = 0
                 break
-        in_order = sorted(self._pts)
+        stored_at = sorted(range(len(self._pts)), key=self._pts.__getitem__)
+        in_order = [self._pts[position] for position in stored_at]
+        places = [0] * len(stored_at)
+        for place, position in enumerate(stored_at):
+            places[position] = place
         irregular = self._irregular
         # Where the header counts the frames, the count is compared below.
         if not irregular and not self._announced and (how := cut_short(self._path)):
@@ -163,6 +196,7 @@ class PacketReader:
         return PacketScan(
             timestamps_s=tuple(seconds(value, tick) for value in in_order),
             pts=tuple(in_order),
+            places=tuple(places),
             packet_bytes=tuple(self._sizes),
             cuts=cuts,
             closed=len(cuts) == len(self._keys),

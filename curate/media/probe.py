@@ -1,14 +1,16 @@
 """What a file is, from its header and first frame, and which decoder can be trusted with it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import islice
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.media.decord_trust import distrust
 from curate.media.discover import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from curate.media.packets import PacketReader, PacketScan, open_video, time_base_of, video_streams
+from curate.media.pictures import clockwise_rotation
+from curate.media.reading import Reading
 from curate.types import SourceKind
 
 if TYPE_CHECKING:
@@ -52,11 +54,16 @@ class Probe:
 
 @dataclass(frozen=True)
 class Examined:
-    """What one reading of a file tells; `scan` and `head`, PyAV's first frames, of a video that decord could read."""
+    """What one reading of a file tells; `scan` and `reading`, of a video that decord could read, which is `opened`."""
 
     probe: Probe
     scan: PacketScan | None = None
-    head: "tuple[VideoFrame, ...]" = ()
+    reading: "Reading | None" = None
+    opened: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.opened.close()
 
 
 def probe(path: Path) -> Probe:
@@ -65,7 +72,10 @@ def probe(path: Path) -> Probe:
 
 
 def examine(path: Path, beat: Callable[[], None] = lambda: None) -> Examined:
-    """Describe a file as `probe` does, and all packets of one that decord could read; `beat` is called now and then."""
+    """Describe a file as `probe` does, and all packets of one that decord could read; `beat` is called now and then.
+
+    What is returned is to be closed after use.
+    """
     return _examine(path, beat)
 
 
@@ -122,7 +132,8 @@ def _examine_video(path: Path, beat: Callable[[], None] | None) -> Examined:
 
     found = Probe(str(path), "video")
     try:
-        with open_video(path) as container:
+        with ExitStack() as stack:
+            container = stack.enter_context(open_video(path))
             streams = video_streams(container)
             if not streams:
                 what = "audio only" if container.streams.audio else "no video in it"
@@ -131,18 +142,20 @@ def _examine_video(path: Path, beat: Callable[[], None] | None) -> Examined:
                 error = "not a readable video (no codec is named)"
                 return Examined(replace(found, container=container.format.name, error=error))
             found = _from_header(found, container, streams[0])
-            packets = PacketReader(path, container, beat or (lambda: None))
-            head = _first_frames(packets, 1 if beat is None else _HEAD_FRAMES)
-            if not head:
+            packets = PacketReader(path, container, beat or _no_beat, keep=beat is not None)
+            reading = Reading(packets, frames=1 if beat is None else _HEAD_FRAMES, beat=beat or _no_beat)
+            if not reading.head:
                 return Examined(replace(found, error="no frame of the video could be decoded"))
-            found = _from_frame(found, head[0])
+            found = _from_frame(found, reading.head[0])
             reason = distrust(found.container, found.codec, found.pixel_format, width=found.width, streams=len(streams))
             if not reason and _is_short(found):
                 reason = SHORT_REASON
             found = replace(found, backend="pyav" if reason else "decord", backend_reason=reason)
             if beat is None or reason not in ("", SHORT_REASON):
                 return Examined(found)
-            return Examined(found, packets.scan(), head)
+            if reason != SHORT_REASON:
+                packets.keep_none()
+            return Examined(found, packets.scan(), reading, stack.pop_all())
     except (av.error.FFmpegError, OSError, ValueError, OverflowError, UnicodeDecodeError) as error:
         return Examined(replace(found, error=f"not a readable video ({_one_line(error)})"))
 
@@ -170,21 +183,15 @@ def _from_header(found: Probe, container: "InputContainer", stream: "VideoStream
     )
 
 
-def _first_frames(packets: PacketReader, count: int) -> "tuple[VideoFrame, ...]":
-    from curate.media.pyav_backend import Tally, decoded_frames
-
-    stream = packets.streams[0]
-    stream.codec_context.thread_count = 1
-    return tuple(islice(decoded_frames(iter(packets), stream, Tally()), count))
-
-
 def _from_frame(found: Probe, frame: "VideoFrame") -> Probe:
     """Size and rotation as decoded: a header can claim any size, and only frames carry the rotation."""
-    from curate.media.pyav_backend import clockwise_rotation
-
     rotation = clockwise_rotation(frame)
     width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
     return replace(found, width=width, height=height, rotation=rotation, pixel_format=frame.format.name)
+
+
+def _no_beat() -> None:
+    pass
 
 
 def _one_line(error: Any) -> str:

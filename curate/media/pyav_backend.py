@@ -11,14 +11,13 @@ from curate.media.damage import Damage
 from curate.media.decode import DecodedFrame, DecodeError, Span, Wanted
 from curate.media.ends import cut_short
 from curate.media.packets import open_video, packets_from, seconds, video_streams
+from curate.media.pictures import Pictures
 
 if TYPE_CHECKING:
-    import numpy as np
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-    from numpy.typing import NDArray
 
 # A file that yields this many undecodable packets in a row holds nothing more worth waiting for.
 _GIVE_UP_AFTER = 5000
@@ -46,14 +45,23 @@ def frames(
 
     pictures = Pictures(size_wh, threads)
     try:
+        if span and span.reading and threads == 1 and span.reading.can_go_on():
+            yield from _of_span(span, wanted, pictures, span.reading.go_on)
+            return
         with open_video(path) as container:
             stream = video_streams(container)[0]
             stream.codec_context.thread_count = threads
             stream.codec_context.thread_type = "AUTO"
-            if span:
-                yield from _of_span(container, stream, span, wanted, pictures, beat)
-            else:
+            if span is None:
                 yield from _of_file(path, container, stream, wanted, pictures, beat)
+                return
+
+            def from_the_key(needed: int, kept: frozenset[int] | None) -> "tuple[Tally, Iterator[VideoFrame]]":
+                tally = Tally(announced=needed, kept=kept)
+                packets = islice(packets_from(container, stream, span.scan.pts[0]), needed)
+                return tally, decoded_frames(packets, stream, tally, beat)
+
+            yield from _of_span(span, wanted, pictures, from_the_key)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise DecodeError(f"PyAV: {getattr(error, 'strerror', None) or error}") from error
 
@@ -63,7 +71,7 @@ def _of_file(
     container: "InputContainer",
     stream: "VideoStream",
     wanted: Wanted,
-    pictures: "Pictures",
+    pictures: Pictures,
     beat: Callable[[], None],
 ) -> Generator[DecodedFrame, None, None]:
     """Every frame that can be decoded, whatever the packets are."""
@@ -81,30 +89,33 @@ def _of_file(
         good = tally.damage.is_good(frame)
         if not tally.damage.index_known:
             continue
-        rgb = pictures(frame) if good and wanted(count, timestamp_s) else None
-        yield DecodedFrame(count, timestamp_s, rgb)
+        picture = pictures(frame) if good and wanted(count, timestamp_s) else None
+        yield DecodedFrame(count, timestamp_s, picture)
         count += 1
     if problem := tally.problem():
         raise DecodeError(problem)
 
 
 def _of_span(
-    container: "InputContainer",
-    stream: "VideoStream",
     span: Span,
     wanted: Wanted,
-    pictures: "Pictures",
-    beat: Callable[[], None],
+    pictures: Pictures,
+    decode: "Callable[[int, frozenset[int] | None], tuple[Tally, Iterator[VideoFrame]]]",
 ) -> Generator[DecodedFrame, None, None]:
-    """The frames that the packets announce. One that is not wanted, and that no other refers to, is not decoded."""
+    """The frames that the packets announce.
+
+    One that is not wanted, and that no other refers to, is not decoded, nor is any that is stored after the last that
+    is wanted. `decode` is told how many packets are needed, and which time stamps must come (see `Tally`).
+    """
     scan = span.scan
     shown = [wanted(span.start + place, timestamp_s) for place, timestamp_s in enumerate(scan.timestamps_s)]
     place_of = {pts: place for place, pts in enumerate(scan.pts)}
     kept = None
+    needed = len(scan.pts)
     if scan.codec in _LEAVES_OUT:
         kept = frozenset(pts for pts, show in zip(scan.pts, shown, strict=True) if show)
-    tally = Tally(announced=len(scan.pts))
-    packets = islice(packets_from(container, stream, scan.pts[0]), len(scan.pts))
+        # A frame refers only to such as are stored before it.
+        needed = max((stored + 1 for stored, place in enumerate(scan.places) if shown[place]), default=0)
     reached = 0
 
     def pass_to(place: int) -> Iterator[DecodedFrame]:
@@ -113,41 +124,22 @@ def _of_span(
         for left_out in range(reached, place):
             yield DecodedFrame(span.start + left_out, scan.timestamps_s[left_out], None)
 
-    for frame in decoded_frames(packets, stream, tally, beat, kept):
+    if not needed:
+        yield from pass_to(len(scan.pts))
+        return
+    tally, frames = decode(needed, kept)
+    for frame in frames:
         place = place_of.get(frame.pts, -1) if frame.pts is not None else -1
         if place < reached:
             raise DecodeError(f"PyAV: a frame after frame {span.start + reached} is not one that the packets announce")
         yield from pass_to(place)
         good = tally.damage.is_good(frame)
-        rgb = pictures(frame) if good and shown[place] else None
-        yield DecodedFrame(span.start + place, scan.timestamps_s[place], rgb)
+        picture = pictures(frame) if good and shown[place] else None
+        yield DecodedFrame(span.start + place, scan.timestamps_s[place], picture)
         reached = place + 1
     if problem := tally.problem():
         raise DecodeError(problem)
     yield from pass_to(len(scan.pts))
-
-
-class Pictures:
-    """Turns decoded frames into upright pictures of `size_wh`, (height, width, 3) uint8 RGB."""
-
-    def __init__(self, size_wh: tuple[int, int], threads: int) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self._size_wh, self._threads = size_wh, threads
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
-        """The picture of one frame."""
-        import numpy as np
-        from av.video.reformatter import Interpolation
-
-        rotation = clockwise_rotation(frame)
-        width, height = self._size_wh[::-1] if rotation % 180 else self._size_wh
-        # Bilinear is what decord's filter graph does: both backends give the same picture.
-        picture = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=self._threads
-        )
-        return np.ascontiguousarray(np.rot90(picture.to_ndarray(), -rotation // 90), dtype=np.uint8)
 
 
 @dataclass
@@ -155,7 +147,8 @@ class Tally:
     """What was met while decoding. `cut_short` says how the file breaks off by the sizes in it, else is empty.
 
     `announced` is how many packets there should be; if 0, the header's number and that of its index (`indexed`) are
-    looked up at the end. `due`, if a list, becomes a heap of the times of packets whose frames are still to come.
+    looked up at the end. `due`, if a list, becomes a heap of the times of packets whose frames are still to come. With
+    `kept`, the time stamps of frames that must come, others that no frame refers to may be left out.
     """
 
     damage: Damage = field(default_factory=Damage)
@@ -165,6 +158,7 @@ class Tally:
     indexed: int = 0
     undecodable: int = 0
     due: list[int] | None = None
+    kept: frozenset[int] | None = None
 
     def breaks_off(self) -> bool:
         """Whether packets are missing at the end; asked when there are no more."""
@@ -194,12 +188,10 @@ def decoded_frames(
     stream: "VideoStream",
     tally: Tally,
     beat: Callable[[], None] = lambda: None,
-    kept: frozenset[int] | None = None,
 ) -> "Iterator[VideoFrame]":
     """The frames of `packets` in presentation order, past what cannot be decoded, which `tally` counts.
 
-    A container that breaks off with an error counts as one damaged packet. With `kept`, the time stamps of frames that
-    must come, others that no frame refers to may be left out.
+    A container that breaks off with an error counts as one damaged packet.
     """
     import av
 
@@ -222,8 +214,8 @@ def decoded_frames(
             if not tally.announced:
                 tally.announced, tally.indexed = stream.frames, len(getattr(stream, "index_entries", ()))
             tally.damage.end(breaks_off=tally.breaks_off(), last_dts=last_dts)
-        if kept is not None and packet is not None:
-            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in kept else "NONREF"
+        if tally.kept is not None and packet is not None:
+            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in tally.kept else "NONREF"
         try:
             # No packet: the end, and the decoder hands out what it held back for reordering.
             yield from stream.codec_context.decode(packet)
@@ -249,15 +241,6 @@ def _with_end(packets: "Iterator[Packet[VideoStream]]", tally: Tally) -> "Iterat
         tally.undecodable += 1
         tally.damage.found()
     yield None
-
-
-def clockwise_rotation(frame: "VideoFrame") -> int:
-    """How far to turn the stored picture clockwise, in degrees: 0, 90, 180 or 270.
-
-    Other angles in a display matrix are damage or effects; the picture stays as stored.
-    """
-    degrees = -frame.rotation % 360
-    return degrees if degrees in (90, 180, 270) else 0
 
 
 class _Clock:

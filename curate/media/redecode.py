@@ -154,14 +154,15 @@ def redecode(
             beat=beat,
         )
         with closing(decoded):
-            for picture in decoded:
-                seen.count = picture.frame_index + 1
-                seen.times_s[picture.frame_index] = picture.timestamp_s
-                for frame in near.get(picture.frame_index, ()):
-                    assert picture.rgb is not None
-                    seen.compare(frame, picture.frame_index, picture.rgb, last=frame.frame_index + around)
+            for found in decoded:
+                seen.count = found.frame_index + 1
+                seen.times_s[found.frame_index] = found.timestamp_s
+                rgb = found.rgb
+                for frame in near.get(found.frame_index, ()):
+                    assert rgb is not None
+                    seen.compare(frame, found.frame_index, rgb, last=frame.frame_index + around)
                     beat()
-                if picture.frame_index >= last:
+                if found.frame_index >= last:
                     break
     except DecodeError as error:
         seen.problem = str(error)

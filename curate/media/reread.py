@@ -95,8 +95,6 @@ class RereadOne:
         return sizes_wh
 
     def _video(self, backend: str, report: Callable[[object], None]) -> dict[int, tuple[int, int]]:
-        from PIL import Image
-
         targets = dict(self.frames)
         picker = FramePicker(None, targets.keys())
         sizes_wh: dict[int, tuple[int, int]] = {}
@@ -104,8 +102,8 @@ class RereadOne:
         frames = decode(Path(self.source.path), picker, backend=backend, size_wh=size_wh, beat=lambda: report(None))
         with closing(frames):
             for frame in frames:
-                if frame.rgb is not None:
-                    write_jpeg(targets[frame.frame_index], Image.fromarray(frame.rgb), FULL_SIZE_QUALITY)
+                if frame.picture is not None:
+                    write_jpeg(targets[frame.frame_index], frame.picture, FULL_SIZE_QUALITY)
                     sizes_wh[frame.frame_index] = size_wh
                 if len(sizes_wh) == len(targets):
                     break

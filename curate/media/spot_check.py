@@ -66,13 +66,15 @@ class SpotCheck:
     def _pictures(self, row: range) -> "list[NDArray[np.uint8]]":
         """PyAV's pictures of a row of frames."""
         import av
+        import numpy as np
 
-        from curate.media.pyav_backend import Pictures, Tally, decoded_frames
+        from curate.media.pictures import Pictures
+        from curate.media.pyav_backend import Tally, decoded_frames
 
         pictures = Pictures(self._size_wh, threads=1)
         wanted = [self._scan.pts[index - self._first] for index in row]
         if [frame.pts for frame in self._head] == wanted:
-            return [pictures(frame) for frame in self._head]
+            return [np.asarray(pictures(frame)) for frame in self._head]
         found = {}
         try:
             with open_video(self._path) as container:
@@ -81,7 +83,7 @@ class SpotCheck:
                 packets = islice(packets_from(container, stream, wanted[0]), _PACKETS)
                 for frame in decoded_frames(packets, stream, Tally()):
                     if frame.pts in wanted:
-                        found[frame.pts] = pictures(frame)
+                        found[frame.pts] = np.asarray(pictures(frame))
                     if len(found) == len(wanted):
                         break
         except (av.error.FFmpegError, OSError, ValueError) as error:

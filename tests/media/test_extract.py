@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from video_suite import BFRAMES
+from video_suite import BFRAMES, FASTSTART, cut
 from videos import read_number, write_audio_only, write_numbered_video, write_trimmed_video
 
 from curate.errors import CurateError
@@ -163,6 +163,50 @@ def test_a_short_video_that_is_not_what_its_packets_announce_is_read_as_it_is(
     assert [index for index in shown if index < 12] == [0, 3, 6, 9]
     assert [index for index in shown if index > 24] == list(range(27, 59, 3))
     assert not {12 + packets[12:].index(hit)} & set(shown.values())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_damage_behind_the_last_wanted_frame_is_not_looked_for(tmp_path: Path, workers: int) -> None:
+    path = write_numbered_video(tmp_path / "a.mp4", options=BFRAMES)
+    with open_video(path) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    # Frames from the fifth group on, 48 to 59: the last that is wanted below is 45.
+    for hit in packets[49:]:
+        at = data.index(hit, data.index(packets[48]))
+        data[at + 4 : at + len(hit)] = bytes([0x5A]) * (len(hit) - 4)
+    path.write_bytes(data)
+
+    def read(sampling: Sampling, name: str) -> Extracted:
+        jobs = [ExtractJob(path, sampling)]
+        return run(jobs, tmp_path / name, children=Decoders(workers=workers))["a.mp4"]
+
+    # 60 packets: that much is known without decoding them.
+    sparse = read(Sampling(stride=15), "sparse")
+    assert (sparse.reason, sparse.source.frames, sparse.source.status) == ("", 60, "ok")
+    assert sparse.source.duration_s == pytest.approx(2)
+    assert [cached_number(tmp_path / "sparse", sparse.source.source, i) for i in (0, 15, 30, 45)] == [0, 15, 30, 45]
+    assert [frame.frame_index for frame in sparse.frames] == [0, 15, 30, 45]
+    # Where they are wanted, the damage is noticed.
+    dense = read(Sampling(stride=14), "dense")
+    assert "damaged" in dense.reason
+    assert [frame.frame_index for frame in dense.frames if frame.frame_index < 48] == [0, 14, 28, 42]
+
+
+def test_a_file_that_breaks_off_behind_the_last_wanted_frame_is_named(tmp_path: Path) -> None:
+    path = cut(0.97, options=BFRAMES, container_options=FASTSTART)(tmp_path / "a.mp4")
+    done = run([ExtractJob(path, Sampling(stride=20))], tmp_path / "frames")["a.mp4"]
+    assert "breaks off" in done.reason
+    assert done.source.status == "broken"
+    assert [cached_number(tmp_path / "frames", done.source.source, i) for i in (0, 20, 40)] == [0, 20, 40]
+
+
+def test_the_largest_files_are_read_first(tmp_path: Path) -> None:
+    frames = {"a.mp4": 5, "b.mp4": 90, "c.mp4": 30}
+    paths = [write_numbered_video(tmp_path / name, frames=count) for name, count in frames.items()]
+    jobs = [ExtractJob(path, ALL) for path in (*paths, tmp_path / "gone.mp4")]
+    done = extract(jobs, frames_dir=tmp_path / "frames", imgsz=288, children=Decoders(workers=1))
+    assert [Path(one.source.path).name for one in done] == ["b.mp4", "c.mp4", "a.mp4", "gone.mp4"]
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:

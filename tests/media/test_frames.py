@@ -1,6 +1,9 @@
 """Every frame that is delivered is the right one, at the right time, with every backend that accepts the file."""
 
 import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,10 @@ from videos import read_number, write_numbered_video
 
 from curate.media.decode import BACKENDS, DecodedFrame, DecodeError, Span, decode, scaled_size
 from curate.media.decord_backend import frames as decord_frames
-from curate.media.packets import scan_packets
-from curate.media.probe import probe
+from curate.media.packets import PacketReader, open_video, scan_packets
+from curate.media.probe import examine, probe
+from curate.media.pyav_backend import Tally
+from curate.media.reading import Reading
 from curate.media.segments import plan
 
 
@@ -69,19 +74,20 @@ def test_both_backends_give_the_same_pictures_scaled_and_sparse(videos: dict[str
         assert np.abs(ours.astype(int) - theirs).mean() < 1.5
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("way", ["one thread", "two threads", "as it was opened"])
 @pytest.mark.parametrize("every", [2, 7, 60])
 # AVI stores no presentation times, and is never read by what its packets announce.
 @pytest.mark.parametrize("name", [name for name in SUITE if not name.endswith(".avi")])
 def test_frames_that_are_not_wanted_and_not_needed_change_nothing(
-    videos: dict[str, Path], name: str, every: int, threads: int
+    videos: dict[str, Path], name: str, every: int, way: str
 ) -> None:
-    """Told what the packets announce, PyAV leaves out what it can."""
+    """Told what the packets announce, PyAV leaves out what it can; and it can go on where the probe stopped."""
     if SUITE[name].unreadable:
         return
     scan = scan_packets(videos[name])
     if scan.irregular:
         return
+    threads = 2 if way == "two threads" else 1
 
     def read(span: Span | None) -> list[tuple[int, float, bytes | None]]:
         def row(frame: DecodedFrame) -> tuple[int, float, bytes | None]:
@@ -97,9 +103,63 @@ def test_frames_that_are_not_wanted_and_not_needed_change_nothing(
         )
         return [row(frame) for frame in frames]
 
-    taken = read(Span(0, scan, whole=True))
+    with closing(examine(videos[name])) as found:
+        span = Span(0, scan, whole=True)
+        if way == "as it was opened":
+            # Files that only PyAV can read are opened again.
+            assert (found.scan is None) == (not SUITE[name].decord)
+            span = replace(span, reading=found.reading)
+            assert found.reading is None or found.reading.can_go_on()
+        taken = read(span)
     assert sum(picture is not None for _, _, picture in taken) == len(range(every // 2, 60, every))
     assert taken == read(None)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize(("shown", "packets"), [([], []), ([0, 5], [8]), ([59], [58])])
+def test_nothing_is_decoded_that_is_stored_after_the_last_frame_that_is_wanted(
+    videos: dict[str, Path], shown: list[int], packets: list[int], opened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tallies: list[Tally] = []
+    counted = Tally.problem
+
+    def problem(tally: Tally) -> str:
+        tallies.append(tally)
+        return counted(tally)
+
+    monkeypatch.setattr(Tally, "problem", problem)
+    path = videos["bframes.mp4"]
+    with closing(examine(path)) as found:
+        assert found.scan
+        span = Span(0, found.scan, whole=True, reading=found.reading if opened else None)
+        wanted = lambda index, time_s: index in shown  # noqa: E731
+        frames = list(decode(path, wanted, backend="pyav", size_wh=(288, 192), span=span))
+    assert [frame.timestamp_s for frame in frames] == list(span.scan.timestamps_s)
+    assert [read_number(frame.rgb) for frame in frames if frame.rgb is not None] == shown
+    # B-frames are stored behind those that they refer to, frame 5 behind 8, and 59 before 57 and 58.
+    assert [tally.packets for tally in tallies] == packets
+
+
+def test_a_reading_goes_on_only_with_all_packets_and_without_damage(videos: dict[str, Path], tmp_path: Path) -> None:
+    def reading(path: Path, *, keep: bool = True) -> Iterator[Reading]:
+        with open_video(path) as container:
+            packets = PacketReader(path, container, keep=True)
+            found = Reading(packets, frames=2, beat=lambda: None)
+            if not keep:
+                packets.keep_none()
+            packets.scan()
+            yield found
+
+    path = videos["bframes.mp4"]
+    assert [one.can_go_on() for one in reading(path)] == [True]
+    assert [one.can_go_on() for one in reading(path, keep=False)] == [False]
+    scan = scan_packets(path)
+    data = bytearray(path.read_bytes())
+    # The second packet, which frame 1 is predicted from.
+    at = data.index(b"mdat") + 4 + scan.packet_bytes[0]
+    data[at + 4 : at + scan.packet_bytes[1]] = bytes([0x5A]) * (scan.packet_bytes[1] - 4)
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    assert [one.can_go_on() for one in reading(tmp_path / "damaged.mp4")] == [False]
 
 
 @pytest.mark.parametrize("pieces", [False, True], ids=["whole", "pieces"])

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from decoders import decoders
+from decoders import decoders, fork_servers
 from videos import write_numbered_video
 
 from curate.errors import CurateError
+from curate.media import fork_server
 from curate.media.children import Children, Event
 from curate.media.extract import Decoders, Extracted, ExtractJob, extract
 from curate.types import Sampling
@@ -53,7 +54,7 @@ def test_a_lost_process_costs_a_second_try_with_pyav(clips: list[Path], tmp_path
     }
     for result in done:
         assert (result.reason, len(result.frames), result.source.frames) == ("", 800, 800)
-    assert decoders() == []
+    assert fork_servers() == []
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,9 @@ class Stub:
     def run(self, report: Callable[[object], None]) -> object:
         report(None)
         if self.what == "sleep":
+            time.sleep(3600)
+        if self.what == "hold":
+            report("holding")
             time.sleep(3600)
         if self.what == "exit":
             os._exit(7)
@@ -116,7 +120,66 @@ def test_many_requests_share_few_processes() -> None:
         pids = {event.value for event in children.events() if event.kind == "result"}
     assert len(pids) <= 2
     assert os.getpid() not in pids
-    assert decoders() == []
+    assert fork_servers() == []
+
+
+def strike_the_server(sent: int) -> list[tuple[str, str, object]]:
+    """Two requests that hold, two that work; the server is sent a signal, and a process killed, while two hold."""
+    told = []
+    with Children[Stub](2, stall_timeout_s=30) as children:
+        for what in ("hold", "hold", "work", "work"):
+            children.submit(Stub(what))
+        for event in children.events():
+            told.append((event.request.what, event.kind, event.value))
+            if told == 2 * [("hold", "report", "holding")]:
+                (server,) = fork_servers()
+                held = decoders()
+                server.send_signal(sent)
+                held[0].kill()
+    assert fork_servers() == []
+    return told
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_server_costs_what_was_running(sent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server, "_PATIENCE_S", 0.5)
+    told = strike_the_server(sent)
+    lost = [value for what, kind, value in told if (what, kind) == ("hold", "lost")]
+    assert lost == 2 * ["the decoder process was killed by signal 9"]
+    assert [what for what, kind, _ in told if kind == "result"] == ["work", "work"]
+
+
+def test_the_server_holds_what_decoders_need_and_starts_no_thread() -> None:
+    with Decoders(workers=2) as children:
+        children.start(2)
+        (server,) = fork_servers()
+        while len(decoders()) < 2:
+            time.sleep(0.01)
+        assert server.num_threads() == 1
+        loaded = " ".join(mapped.path for mapped in server.memory_maps())
+        assert "libavcodec" in loaded
+        assert "_imaging" in loaded
+        # It takes as long to import as the others together.
+        assert "numpy" not in loaded
+    assert fork_servers() == []
+
+
+def fail() -> None:
+    raise RuntimeError
+
+
+def test_a_server_that_cannot_start_is_an_error() -> None:
+    with Children[Stub](2, stall_timeout_s=30, warm_up=fail) as children:
+        children.submit(Stub("work"))
+        with pytest.raises(CurateError, match="ends as soon as it starts"):
+            list(children.events())
+    with Children[Stub](2, stall_timeout_s=30, warm_up=fail) as children:
+        children.start(2)
+        while fork_servers():
+            time.sleep(0.01)
+        children.submit(Stub("work"))
+        with pytest.raises(CurateError, match="ends as soon as it starts"):
+            list(children.events())
 
 
 def test_a_slow_reader_is_not_a_stalled_decoder() -> None:
@@ -140,7 +203,7 @@ def test_leaving_early_leaves_no_process(clips: list[Path], tmp_path: Path) -> N
     next(results)
     assert decoders() != []
     results.close()
-    assert decoders() == []
+    assert fork_servers() == []
 
 
 PARENT = """
@@ -154,7 +217,7 @@ from curate.types import Sampling
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def strike(count):
-    print(*[child.pid for child in psutil.Process().children()], flush=True)
+    print(*[child.pid for child in psutil.Process().children(recursive=True)], flush=True)
     os.kill(os.getpid(), signal.{signal})
 
 job = ExtractJob(Path({path!r}), Sampling(stride=1))
