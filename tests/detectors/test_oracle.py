@@ -61,23 +61,17 @@ def columns(classes: int, activation: Activation) -> int:
     return classes + (activation == "softmax")
 
 
+@pytest.mark.parametrize("given_object", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("case", CASES)
-def test_instance_uncertainty(case: Case, activation: Activation) -> None:
+def test_instance_uncertainty(case: Case, activation: Activation, given_object: bool) -> None:
     (b, n, c), spread = case
     z1, z2 = (logits(spread, b, n, columns(c, activation)) for _ in range(2))
-    wanted = [oracle.instance_uncertainty(x.tolist(), y.tolist(), activation) for x, y in zip(z1, z2, strict=True)]
-    assert_equal(instance_uncertainty(z1, z2, activation), wanted)
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("case", CASES)
-def test_instance_uncertainty_given_object(case: Case, activation: Activation) -> None:
-    (b, n, c), spread = case
-    z1, z2 = (logits(spread, b, n, columns(c, activation)) for _ in range(2))
-    oracle_of = oracle.instance_uncertainty_given_object
-    wanted = [oracle_of(x.tolist(), y.tolist(), activation) for x, y in zip(z1, z2, strict=True)]
-    assert_equal(instance_uncertainty(z1, z2, activation, given_object=True), wanted)
+    wanted = [
+        oracle.instance_uncertainty(x.tolist(), y.tolist(), activation, given_object=given_object)
+        for x, y in zip(z1, z2, strict=True)
+    ]
+    assert_equal(instance_uncertainty(z1, z2, activation, given_object=given_object), wanted)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
