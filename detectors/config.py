@@ -70,6 +70,9 @@ class MidlConfig:
         instances that overlap an object. The paper has the image's classes alone.
     mil_moves_features: let the MIL loss train backbone and FPN, as Eq. 9 does; False cuts its gradient below the MIL
         head, which costs it nothing and spares the boxes (docs/method.md).
+    labeled_trains_all: fix what Eqs. 2 and 4 fix for the terms of the unlabeled images alone, so that the losses of
+        labeled images train all parts in every stage. False fixes it for the whole step, as printed: a third of the
+        labeled steps then leaves something as it is (docs/method.md).
     given_object: for the score, take u of Eq. 5 from the class probabilities under the condition that the instance is
         an object, and weigh it by the probability that the image shows one: an object that is hardly seen may then be
         uncertain. False is Eq. 5 as printed, which training always has. See docs/results/midl.md.
@@ -87,6 +90,7 @@ class MidlConfig:
     background_gradient: bool = False
     objectness_from_boxes: bool = True
     mil_moves_features: bool = False
+    labeled_trains_all: bool = True
     given_object: bool = True
     image_score: ImageScore = "joint"
     delta_fg: float = 0.0
@@ -248,6 +252,7 @@ _AS_PRINTED: Mapping[str, Any] = {
         "background_gradient": True,
         "objectness_from_boxes": False,
         "mil_moves_features": True,
+        "labeled_trains_all": False,
         "given_object": False,
         "mil_weight": 1.0,
     },

@@ -32,7 +32,7 @@ from detectors.evaluation import evaluate, evaluate_mil
 from detectors.inference import Scorer
 from detectors.midl.schedule import Stage, StageSpan, lr_factor
 from detectors.model import MidlDetector
-from detectors.objective import Objective, freeze_for, frozen_parts
+from detectors.objective import Objective, fixed_parts, freeze_for
 from detectors.registry import build_detector
 from detectors.runlog import RunLog
 
@@ -50,8 +50,8 @@ class NonFiniteLossError(RuntimeError):
 class StepReport:
     """One finished step, counted from 1.
 
-    discrepancy: of the unlabeled images; in labeled stages, of the labeled. frozen: the detector's parts that the stage
-    leaves as they are.
+    discrepancy: of the unlabeled images; in labeled stages, of the labeled. fixed: the detector's parts that the
+    stage's discrepancy leaves as they are.
     """
 
     step: int
@@ -60,7 +60,7 @@ class StepReport:
     losses: dict[str, float]
     images_per_s: float
     discrepancy: float
-    frozen: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         )
     detector.train()
     optimizer = _optimizer(detector, config, on_cpu=fabric.device.type == "cpu")
-    frozen = {stage: frozen_parts(detector, stage) for stage in Stage}
-    log = RunLog(job.spans, [*job.notes, *_mask_notes(detector, job.labeled)], frozen)
+    fixed = {stage: fixed_parts(detector, stage) for stage in Stage}
+    log = RunLog(job.spans, [*job.notes, *_mask_notes(detector, job.labeled)], fixed)
     resume = load_resume(directory, job.fingerprint)
     start = 0
     if resume is not None:
@@ -171,7 +171,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
                         losses,
                         rate,
                         losses["discrepancy"],
-                        frozen[batch.stage],
+                        fixed[batch.stage],
                     )
                 )
     trained = detector if average is None else cast(MidlDetector, average.module)

@@ -17,7 +17,7 @@ from detectors.midl.schedule import Stage
 from detectors.model import Instances, MidlDetector, ParameterRole
 
 # Fig. 4: maximizing moves the classifiers over fixed features; minimizing moves the features under fixed classifiers.
-FROZEN: dict[Stage, tuple[ParameterRole, ...]] = {
+FIXED: dict[Stage, tuple[ParameterRole, ...]] = {
     Stage.LABELED: (),
     Stage.MAXIMIZE: ("features", "regressor"),
     Stage.MINIMIZE: ("classifiers",),
@@ -25,22 +25,43 @@ FROZEN: dict[Stage, tuple[ParameterRole, ...]] = {
 
 
 def freeze_for(detector: MidlDetector, stage: Stage) -> None:
-    """Let only the stage's parameters move.
+    """Let only the stage's parameters move: all, where the labeled images train all (`MidlConfig.labeled_trains_all`).
 
     A frozen parameter keeps no gradient, so that the optimizer passes it by: no momentum, no weight decay.
     """
+    frozen = () if detector.midl.labeled_trains_all else FIXED[stage]
     for role, modules in detector.modules_by_role().items():
         for module in modules:
             for parameter in module.parameters():
-                parameter.requires_grad_(role not in FROZEN[stage])
+                parameter.requires_grad_(role not in frozen)
                 parameter.grad = None
 
 
-def frozen_parts(detector: MidlDetector, stage: Stage) -> tuple[str, ...]:
-    """Names of the detector's parts that a stage leaves as they are, in the order of their making."""
+def fixed_parts(detector: MidlDetector, stage: Stage) -> tuple[str, ...]:
+    """Names of the parts that a stage's discrepancy leaves as they are, in the order of their making."""
     roles = detector.modules_by_role()
-    fixed = {id(module) for role in FROZEN[stage] for module in roles[role]}
+    fixed = {id(module) for role in FIXED[stage] for module in roles[role]}
     return tuple(name for name, module in detector.named_children() if id(module) in fixed)
+
+
+@contextmanager
+def _fixed(detector: MidlDetector, stage: Stage) -> Iterator[None]:
+    """Build a graph in which nothing has a gradient to the parts that the stage's discrepancy leaves as they are."""
+    roles = detector.modules_by_role()
+    moving = [
+        parameter
+        for role in FIXED[stage]
+        for module in roles[role]
+        for parameter in module.parameters()
+        if parameter.requires_grad
+    ]
+    for parameter in moving:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in moving:
+            parameter.requires_grad_(True)
 
 
 def image_labels(batch: Batch, num_classes: int) -> Tensor:
@@ -76,7 +97,7 @@ class Objective(nn.Module):
         """
         stage, labeled, unlabeled = batch.stage, batch.labeled, batch.unlabeled
         midl = self.config.midl
-        known = self._instances(stage, labeled)
+        known = self._instances(labeled, below_heads=stage is not Stage.MAXIMIZE or midl.labeled_trains_all)
         with _drawing_from(sampling_seed(seed=self.config.seed, step=batch.step), labeled.images.device):
             losses = self.detector.detection_loss(known, labeled.targets)
         total = torch.stack(list(losses.values())).sum()
@@ -93,7 +114,8 @@ class Objective(nn.Module):
         if unlabeled is None:
             with torch.no_grad():
                 return {**losses, "discrepancy": bag_discrepancy(known, midl, weights), "total": total}
-        unknown = self._instances(stage, unlabeled)
+        with _fixed(self.detector, stage):
+            unknown = self._instances(unlabeled, below_heads=stage is not Stage.MAXIMIZE)
         weights = bag_weights(unknown, midl)
         discrepancy = bag_discrepancy(unknown, midl, weights)
         sign = -1.0 if stage is Stage.MAXIMIZE else 1.0
@@ -103,12 +125,12 @@ class Objective(nn.Module):
             total = total + midl.mil_weight * losses["mil_unlabeled"]
         return {**losses, "discrepancy": discrepancy, "total": total}
 
-    def _instances(self, stage: Stage, batch: Batch) -> Instances:
-        """The bags of a batch, without gradient below the heads while maximizing.
+    def _instances(self, batch: Batch, *, below_heads: bool) -> Instances:
+        """The bags of a batch. below_heads: whether backbone and FPN get a gradient.
 
         Labeled and unlabeled images go through one after the other: together each would be padded to the largest of
         both, and on a CPU twice the memory costs more than the larger batch saves.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and stage is not Stage.MAXIMIZE):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and below_heads):
             features = self.detector.features(batch.images, batch.sizes_hw)
         return self.detector.instances(features, batch.sizes_hw)

@@ -21,13 +21,13 @@ class RunLog:
         self,
         spans: Sequence[StageSpan],
         notes: Sequence[str] = (),
-        frozen: Mapping[Stage, Sequence[str]] = MappingProxyType({}),
+        fixed: Mapping[Stage, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self._spans = spans
         self._sums: list[dict[str, float]] = [{} for _ in spans]
         self._discrepancies: list[list[float]] = [[] for _ in spans]
         self._notes = list(notes)
-        self._frozen = frozen
+        self._fixed = fixed
         self.seconds = 0.0
 
     def add(self, step: int, losses: Mapping[str, float], seconds: float) -> None:
@@ -49,7 +49,7 @@ class RunLog:
         self.seconds = float(state["seconds"])
 
     def stages(self) -> list[dict[str, Any]]:
-        """One row a stage: its steps, the parts it left fixed, mean losses, the discrepancy at start and end."""
+        """One row a stage: steps, parts that its discrepancy left fixed, mean losses, discrepancy at start and end."""
         rows = []
         for span, sums, values in zip(self._spans, self._sums, self._discrepancies, strict=True):
             edge = max(1, len(values) // _EDGE_SHARE)
@@ -58,7 +58,7 @@ class RunLog:
                     "stage": span.stage.value,
                     "start": span.start,
                     "stop": span.stop,
-                    "frozen": list(self._frozen.get(span.stage, ())),
+                    "fixed": list(self._fixed.get(span.stage, ())),
                     "mean_losses": {name: value / len(values) for name, value in sums.items()},
                     "discrepancy_first": sum(values[:edge]) / edge,
                     "discrepancy_last": sum(values[-edge:]) / edge,

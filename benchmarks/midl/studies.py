@@ -18,6 +18,7 @@ _PRINTED = {
     "background_gradient": True,
     "objectness_from_boxes": False,
     "mil_moves_features": True,
+    "labeled_trains_all": False,
     "mil_weight": 1.0,
 }
 
@@ -39,6 +40,7 @@ STUDIES: Mapping[str, Mapping[str, Overrides]] = {
         "as printed": {"midl": _PRINTED},
         "focal prior": {"midl": {"class_bias": -4.6}},
         "MIL moves features": {"midl": {"mil_moves_features": True}},
+        "fixed for the whole step": {"midl": {"labeled_trains_all": False}},
         "no MIL on unlabelled": {"midl": {"mil_on_unlabeled": False}},
         "one round": {"stages": _ONE_ROUND},
         "averaged weights": {"ema_decay": 0.999},

@@ -76,7 +76,7 @@ def train(
             progress.start("Training", report.total_steps - report.step + 1, "steps")
         if report.stage != stage:
             stage = report.stage
-            fixed = f", fixed: {', '.join(report.frozen)}" if report.frozen else ""
+            fixed = f", fixed: {', '.join(report.fixed)}" if report.fixed else ""
             progress.say(f"  step {report.step:,}: {stage}{fixed}")
         losses = "  ".join(f"{key} {value + 0.0:.3g}" for key, value in report.losses.items())
         progress.advance(1, detail=f"{report.stage}  {losses}")

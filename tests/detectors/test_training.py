@@ -63,9 +63,9 @@ def test_length_in_epochs_and_stages_of_ones_own(tmp_path: Path, images: list[La
 def test_the_log_names_what_a_stage_leaves_fixed(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
     reports = go(tmp_path, images, pool)
     wanted = {"labeled": (), "maximize": ("backbone", "regressor"), "minimize": ("f1", "f2")}
-    assert {r.stage: r.frozen for r in reports} == wanted
+    assert {r.stage: r.fixed for r in reports} == wanted
     stages = json.loads((tmp_path / "metrics.json").read_text())["stages"]
-    assert {row["stage"]: tuple(row["frozen"]) for row in stages} == wanted
+    assert {row["stage"]: tuple(row["fixed"]) for row in stages} == wanted
 
 
 def test_averaged_weights_lag_behind_and_resume(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
