@@ -6,7 +6,8 @@
 `--data` holds `pool/` (videos), `pool.json` (CocoVID, the labels of all frames: the oracle), and two test sets
 (`test_near`, `test`: a COCO file and a folder of images each). For each seed, 2% of the frames, drawn at random, train
 a MIDL detector, which scores the others. Then each method picks 2% more from these scores, and the same architecture
-is trained plainly, from the same start, on the union. `none` adds nothing. With `--steps 0` nothing is trained on the
+is trained plainly, from the same start, on the union. `none` adds nothing, `scorer` is the MIDL detector itself, which
+has the same labels as `none`. With `--steps 0` nothing is trained on the
 picks, and what they cover is all that is measured; `--stride 5` takes each fifth frame as the pool. One line a result
 goes to the CSV file; what it holds already is not run again, and a seed's workspace, with its scores, stays under
 `--work`. `--jobs` seeds run side by side, in processes that share the cores.
@@ -40,7 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="AP50 after training on what acquisition functions pick.")
     parser.add_argument("--data", type=Path, help="folder with pool/, pool.json and the test sets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), help='"none" or acquisition functions')
+    parser.add_argument(
+        "--methods", nargs="+", default=list(METHODS), help='"none", "scorer", or acquisition functions'
+    )
     parser.add_argument("--midl-steps", type=int, default=600, help="of the detector that scores")
     parser.add_argument("--steps", type=int, default=500, help="of the detectors that are compared")
     parser.add_argument("--share", type=float, default=0.02, help="of the pool: labelled first, and picked then")
@@ -88,7 +91,11 @@ def measure(
     share_cores(arguments.jobs)
     cycle = Cycle(arguments, seed)
     steps = arguments.steps
-    accuracy = cycle.accuracy(method, picks, steps) if steps else {"near_AP50": "", "far_AP50": ""}
+    accuracy = {"near_AP50": "", "far_AP50": ""}
+    if method == "scorer":
+        accuracy = cycle.figures(cycle.detector())
+    elif steps:
+        accuracy = cycle.accuracy(method, picks, steps)
     return accuracy | cycle.coverage(picks) | {"uncertainty": uncertainty}
 
 
@@ -148,8 +155,6 @@ class Cycle:
         """Train on the first frames and the picks, and evaluate on both test sets."""
         from detectors.config import TrainConfig
         from detectors.data import load_coco
-        from detectors.evaluation import evaluate
-        from detectors.inference import load_detector
         from detectors.training import train
 
         union = self.of(self.first | set(picks))
@@ -162,12 +167,25 @@ class Cycle:
         config = TrainConfig(method="plain", steps=steps, image_size=self.image_size, seed=self.seed)
         output = self.folder / method
         train(config, categories=self.categories, labeled=labeled, unlabeled=[], held_out=[], output=output)
-        loaded = load_detector(output)
+        return self.figures(output)
+
+    def figures(self, detector: Path) -> dict[str, Any]:
+        """Evaluate a trained detector on both test sets."""
+        from detectors.data import load_coco
+        from detectors.evaluation import evaluate
+        from detectors.inference import load_detector
+
+        loaded = load_detector(detector)
         figures = {}
         for name, column in (("test_near", "near_AP50"), ("test", "far_AP50")):
             test, _ = load_coco(self.data / f"{name}.json", self.data / name, categories=self.categories)
             figures[column] = round(evaluate(loaded, test, self.categories)["AP50"], 4)
         return figures
+
+    def detector(self) -> Path:
+        """The folder of the MIDL detector that scored."""
+        (folder,) = (path for path in self.workspace.detectors.iterdir() if (path / "metrics.json").exists())
+        return folder
 
     def picks(self, method: str) -> tuple[list[str], float]:
         """The frame ids that an acquisition function picks with its defaults, and their mean uncertainty * 1000."""
@@ -176,7 +194,7 @@ class Cycle:
         from curate.selection.gap import parse_gap
         from curate.selection.options import SelectOptions
 
-        if method == "none":
+        if method in ("none", "scorer"):
             return [], 0.0
         options = SelectOptions(acquisition=method, gap=parse_gap(self.min_gap), seed=self.seed)
         result = select(self.workspace, Budget(count=self.count), options, images=False)
