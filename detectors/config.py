@@ -73,9 +73,9 @@ class MidlConfig:
     labeled_trains_all: fix what Eqs. 2 and 4 fix for the terms of the unlabeled images alone, so that the losses of
         labeled images train all parts in every stage. False fixes it for the whole step, as printed: a third of the
         labeled steps then leaves something as it is (docs/method.md).
-    given_object: for the score, take u of Eq. 5 from the class probabilities under the condition that the instance is
-        an object, and weigh it by the probability that the image shows one: an object that is hardly seen may then be
-        uncertain. False is Eq. 5 as printed, which training always has. See docs/results/midl.md.
+    given_object: for the score, u is the probability that the two classifiers, given an object, name different classes,
+        times the probability that the image shows one: an object that is hardly seen may then be uncertain. False is
+        Eq. 5 as printed, which training always has. See docs/results/midl.md.
     image_score: how the uncertainties of the instances become the image's. "joint" is Eq. 7, "mean" and "max" are those
         over all instances (Table 5's other selections). Scoring alone follows it, not training.
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.

@@ -35,7 +35,7 @@ _SHOWN = (
     "max_uncertainty",
     "entropy",
     "doubt",
-    "apart_shown",
+    "given_shown",
 )
 
 

@@ -26,6 +26,8 @@ SCORES = (
     "least_confidence",
 )
 _IOU = 0.5
+# How wrong the detector is on this share of the images, of the highest scores, is measured too.
+_TOP = 0.1
 # The loss at the end of a training is the mean over this share of its steps.
 _END = 1 / 20
 # What `detectors.objective` adds to the terms of Eq. 1.
@@ -49,8 +51,7 @@ def measure(
     threads: of torch in this process. scored: so many unlabelled images at most are scored.
 
     Returns: AP and AP50 by test set, the loss of Eq. 1 on labelled images over the last steps, figures of MIL, the
-    discrepancy at the end of each stage that raises or lowers it, and the rank correlation of each image score with the
-    error of the image.
+    discrepancy at the end of each stage that raises or lowers it, and what `correlations` has of each image score.
     """
     import torch
 
@@ -109,7 +110,8 @@ def split(pool: Sequence[LabeledImage], *, share: float, seed: int) -> tuple[lis
 def correlations(
     scores: Sequence[ImageScore], truth: Sequence[LabeledImage], others: Mapping[str, Sequence[float]]
 ) -> dict[str, float]:
-    """Spearman's rank correlation of every image score, and of `others`, with the image's error, 1 - F1 at IoU 0.5.
+    """Spearman's rank correlation of every image score, and of `others`, with the image's error, 1 - F1 at IoU 0.5, and
+    the mean error of the tenth that each puts first.
 
     What counts as a detection: boxes above the score at which F1 over all images is the largest, so that the error
     does not depend on how bold the detector is.
@@ -122,7 +124,14 @@ def correlations(
     for name, values in (columns | dict(others)).items():
         if len(set(errors)) > 1 and len(set(values)) > 1:  # else there is no order to compare
             found[f"rank_{name}"] = float(spearmanr(values, errors).statistic)
+            found[f"top_{name}"] = top_error(values, errors)
     return found
+
+
+def top_error(values: Sequence[float], errors: Sequence[float]) -> float:
+    """The mean error of the tenth of the images with the highest values."""
+    order = np.argsort(-np.asarray(values), kind="stable")
+    return float(np.asarray(errors)[order[: max(1, round(_TOP * len(order)))]].mean())
 
 
 def best_threshold(scores: Sequence[ImageScore], truth: Sequence[LabeledImage]) -> float:

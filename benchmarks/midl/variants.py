@@ -2,15 +2,17 @@
 
 The weights are Eq. 7's, w[i, c] = p_cls[i, c] * p_obj[i]. In Eq. 5 as printed they weigh (f1 - f2)^2, which is small
 wherever both classifiers see nothing, whether or not something is there. s1 and s2 are the class probabilities given an
-object, P(o|x) the score of the surest instance.
+object, P(o|x) the score of the surest instance. The default is `apart` times P(o|x) / 0.2, at most 1.
 
   relative   sum of w |f1 - f2| / (f1 + f2): how far they differ for their size
   hellinger  sum of w (sqrt f1 - sqrt f2)^2
   missed     sum of w (1 - (f1 + f2) / 2): what the MIL head takes for an object of a class and the classifiers do not
   no_class   1 - the largest p_img of Eq. 8: whether the MIL head sees a class at all
-  given      sum of w (s1 - s2)^2: the default score without P(o|x)
+  given      sum of w (s1 - s2)^2: Eq. 5 given an object
+  given_shown  the same times P(o|x)
   apart      sum of p_obj (1 - sum_c s1 s2): the probability that the two, given an object, name different classes
-  apart_shown  the same times P(o|x)
+  apart_shown  the same times P(o|x); apart_15, apart_25: times P(o|x) / 0.15 and / 0.25, at most 1
+  missed_20  missed times P(o|x) / 0.2, at most 1
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,19 @@ from detectors.midl import class_given_object
 from detectors.midl.bags import bag_weights
 from detectors.midl.probabilities import class_scores
 
-VARIANTS = ("relative", "hellinger", "missed", "no_class", "given", "apart", "apart_shown")
+VARIANTS = (
+    "relative",
+    "hellinger",
+    "missed",
+    "no_class",
+    "given",
+    "given_shown",
+    "apart",
+    "apart_shown",
+    "apart_15",
+    "apart_25",
+    "missed_20",
+)
 _EPSILON = 1e-6
 
 
@@ -40,13 +54,24 @@ def variants(scorer: Scorer, paths: Sequence[Path]) -> dict[str, list[float]]:
         weights = bag_weights(instances, scorer.midl)
         p_obj = weights.p_obj[0]  # (N,)
         w = weights.p_cls[0] * p_obj.unsqueeze(-1)  # (N, C)
-        apart = (p_obj * (1 - (given_1 * given_2).sum(dim=-1))).sum()
         mean = (first + second) / 2
-        found["relative"].append(float((w * (first - second).abs() / (first + second + _EPSILON)).sum()))
-        found["hellinger"].append(float((w * (first.sqrt() - second.sqrt()).square()).sum()))
-        found["missed"].append(float((w * (1 - mean)).sum()))
-        found["no_class"].append(float(1 - w.sum(dim=0).max()))
-        found["given"].append(float((w * (given_1 - given_2).square()).sum()))
-        found["apart"].append(float(apart))
-        found["apart_shown"].append(float(apart * (mean * instances.valid[0].unsqueeze(-1)).max()))
+        shown = float((mean * instances.valid[0].unsqueeze(-1)).max())
+        apart = float((p_obj * (1 - (given_1 * given_2).sum(dim=-1))).sum())
+        missed = float((w * (1 - mean)).sum())
+        given = float((w * (given_1 - given_2).square()).sum())
+        values = {
+            "relative": float((w * (first - second).abs() / (first + second + _EPSILON)).sum()),
+            "hellinger": float((w * (first.sqrt() - second.sqrt()).square()).sum()),
+            "missed": missed,
+            "no_class": float(1 - w.sum(dim=0).max()),
+            "given": given,
+            "given_shown": given * shown,
+            "apart": apart,
+            "apart_shown": apart * shown,
+            "apart_15": apart * min(1, shown / 0.15),
+            "apart_25": apart * min(1, shown / 0.25),
+            "missed_20": missed * min(1, shown / 0.2),
+        }
+        for name, value in values.items():
+            found[name].append(value)
     return found

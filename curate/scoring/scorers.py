@@ -35,7 +35,7 @@ SCALAR_COLUMNS = (
     "least_confidence",
 )
 EMBEDDING_DIM = 128
-DETECTOR_FORMAT = 3
+DETECTOR_FORMAT = 4
 """Counts the sets of columns that detectors' parts have had. It is in a run's name: parts of two are never mixed."""
 
 

@@ -4,6 +4,7 @@ from detectors.config import MidlConfig
 from detectors.midl.losses import discrepancy_loss, image_uncertainty, mil_loss
 from detectors.midl.padding import pad_bags
 from detectors.midl.probabilities import (
+    class_disagreement,
     class_given_object,
     class_probability,
     class_scores,
@@ -18,6 +19,7 @@ __all__ = [
     "MidlConfig",
     "Stage",
     "StageSpan",
+    "class_disagreement",
     "class_given_object",
     "class_probability",
     "class_scores",

@@ -18,6 +18,7 @@ from detectors.midl.losses import (
     weighted_instance_uncertainty,
 )
 from detectors.midl.probabilities import (
+    class_disagreement,
     full_precision,
     image_class_probability,
     instance_uncertainty,
@@ -31,6 +32,9 @@ ON_OBJECT_IOU = 0.5
 TOP_K = 10_000
 # An unlabeled image has class c if any of its instances scores this for c.
 PSEUDO_LABEL_SCORE = 0.5
+# An image whose surest instance scores this shows an object: a detector of few labels seldom says more of one
+# (docs/results/midl.md has what other values gave).
+SHOWN_SCORE = 0.2
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class BagScores:
     printed_uncertainty: Tensor  # (B,) Eq. 7 with Eq. 5 as printed, whatever MidlConfig.given_object says
     mean_uncertainty: Tensor  # (B,) mean of Eq. 5, as printed, over valid instances and classes: Eq. 6
     max_uncertainty: Tensor  # (B,) largest instance uncertainty of Eq. 5, as printed, weighted over classes as in Eq. 7
-    objectness_uncertainty: Tensor  # (B,) p_cls uniform, p_obj learned
+    objectness_uncertainty: Tensor  # (B,) Eq. 7 with p_cls uniform, u as printed
     top_k_uncertainty: Tensor  # (B,) MI-AOD: mean of the TOP_K largest means over classes of Eq. 5, of all if fewer
     class_probabilities: Tensor  # (B, C) Eq. 8
     instance_uncertainties: Tensor  # (B, N) sum_c u * p_cls
@@ -171,7 +175,7 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
             printed_uncertainty=image_uncertainty(printed, p_cls, p_obj, valid=valid),
             mean_uncertainty=image_uncertainty(printed, None, None, valid=valid),
             max_uncertainty=_largest(weighted_instance_uncertainty(printed, p_cls) * valid),
-            objectness_uncertainty=image_uncertainty(u, None, weights.p_obj, valid=valid),
+            objectness_uncertainty=image_uncertainty(printed, None, weights.p_obj, valid=valid),
             top_k_uncertainty=top_k_uncertainty(printed, valid),
             class_probabilities=image_class_probability(weights.p_cls, weights.p_obj),
             instance_uncertainties=per_instance,
@@ -183,18 +187,19 @@ def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
 def uncertainty_given_object(instances: Instances) -> Tensor:
     """Uncertainty of instances by total probability: that of the image to show an object, times u given an object.
 
-    P(o|x) is the score of the surest instance. Without it, frames in which nothing is would be among the most
-    uncertain: their objectness has to sum to one too. With one class this is Eq. 5 as printed: given an object there is
-    nothing left to differ in.
+    u is `class_disagreement`. The image shows an object with the score of its surest instance over SHOWN_SCORE, at most
+    1. Without that, frames in which nothing is would be among the most uncertain: their objectness has to sum to one
+    too. With one class this is Eq. 5 as printed: given an object there is nothing left to differ in.
 
-    Returns: (B, N, C) in 0-1.
+    Returns: (B, N, C) in 0-1, the same for all classes, so that the sum over p_cls in Eq. 7 leaves it as it is.
     """
     logits = (instances.cls_logits_1, instances.cls_logits_2)
     scores = instances.scores() * instances.valid.unsqueeze(-1)  # (B, N, C)
     if scores.shape[2] == 1:
         return instance_uncertainty(*logits, instances.activation)
-    shown = _largest(scores.flatten(1))  # (B,)
-    return shown[:, None, None] * instance_uncertainty(*logits, instances.activation, given_object=True)
+    shown = (_largest(scores.flatten(1)) / SHOWN_SCORE).clamp(max=1)  # (B,)
+    per_instance = shown.unsqueeze(-1) * class_disagreement(*logits, instances.activation)  # (B, N)
+    return per_instance.unsqueeze(-1).expand_as(scores)
 
 
 def _largest(values: Tensor) -> Tensor:

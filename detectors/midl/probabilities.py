@@ -61,23 +61,33 @@ def class_given_object(cls_logits: Tensor, activation: Activation = "sigmoid") -
     return softmax_over_classes(logits[..., 1:] if activation == "softmax" else logits)
 
 
-def instance_uncertainty(
-    cls_logits_1: Tensor, cls_logits_2: Tensor, activation: Activation = "sigmoid", *, given_object: bool = False
-) -> Tensor:
+def instance_uncertainty(cls_logits_1: Tensor, cls_logits_2: Tensor, activation: Activation = "sigmoid") -> Tensor:
     """Squared difference of what the two adversarial classifiers say (Eq. 5).
-
-    given_object: compare the class probabilities under the condition that the instance is an object, in the place of
-    the printed ones. Two classifiers that both see nothing cannot differ in Eq. 5, so that a missed object is certain
-    there. With one class nothing is left to differ in, and u is 0.
 
     Returns: (..., N, C) in 0-1. Raises ValueError when the shapes differ.
     """
+    _check_alike(cls_logits_1, cls_logits_2)
+    return (class_scores(cls_logits_1, activation) - class_scores(cls_logits_2, activation)).square()
+
+
+def class_disagreement(cls_logits_1: Tensor, cls_logits_2: Tensor, activation: Activation = "sigmoid") -> Tensor:
+    """Probability that the two classifiers, given an object, name different classes: 1 - sum_c s1[c] * s2[c].
+
+    s1 and s2 are those of `class_given_object`. It is |s1 - s2|^2 / 2, the difference of Eq. 5, and the doubt of each,
+    (1 - |s|^2) / 2: two classifiers that both do not know which class it is are not certain of it.
+
+    Returns: (..., N) in 0-1, with one class 0. Raises ValueError when the shapes differ.
+    """
+    _check_alike(cls_logits_1, cls_logits_2)
+    first, second = (class_given_object(z, activation) for z in (cls_logits_1, cls_logits_2))
+    return (1 - (first * second).sum(dim=-1)).clamp(min=0)
+
+
+def _check_alike(cls_logits_1: Tensor, cls_logits_2: Tensor) -> None:
     if cls_logits_1.shape != cls_logits_2.shape:
         raise ValueError(
             f"logits of f1 and f2 must have one shape, got {tuple(cls_logits_1.shape)} and {tuple(cls_logits_2.shape)}"
         )
-    probabilities = class_given_object if given_object else class_scores
-    return (probabilities(cls_logits_1, activation) - probabilities(cls_logits_2, activation)).square()
 
 
 def class_probability(mil_class_logits: Tensor, *, delta_fg: float = 0.0, background_gradient: bool = False) -> Tensor:

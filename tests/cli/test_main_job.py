@@ -230,7 +230,7 @@ def test_scores_without_the_present_columns_stay_and_a_new_run_is_made(ranked: P
     workspace = tmp_path / "w"
     shutil.copytree(ranked, workspace)
     run = next((workspace / "scores").glob("retinanet-*"))
-    old = run.rename(run.with_name(run.name.removesuffix("-v3")))
+    old = run.rename(run.with_name(run.name.removesuffix("-v4")))
     assert old.name != run.name
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     detector = next((workspace / "detectors").iterdir()).name

@@ -26,13 +26,21 @@ def class_given_object(z: Row, activation: str) -> Row:
     return softmax(z) if activation == "sigmoid" else softmax(z[1:])
 
 
-def instance_uncertainty(z1: list[Row], z2: list[Row], activation: str, *, given_object: bool = False) -> list[Row]:
-    """Eq. 5, or the same of the class probabilities given an object."""
-    probabilities = class_given_object if given_object else class_scores
+def instance_uncertainty(z1: list[Row], z2: list[Row], activation: str) -> list[Row]:
+    """Eq. 5."""
     u = []
     for row1, row2 in zip(z1, z2, strict=True):
-        first, second = probabilities(row1, activation), probabilities(row2, activation)
+        first, second = class_scores(row1, activation), class_scores(row2, activation)
         u.append([(a - b) ** 2 for a, b in zip(first, second, strict=True)])
+    return u
+
+
+def class_disagreement(z1: list[Row], z2: list[Row], activation: str) -> Row:
+    """The sum over all pairs of different classes of the probability that the classifiers name this pair."""
+    u = []
+    for row1, row2 in zip(z1, z2, strict=True):
+        first, second = class_given_object(row1, activation), class_given_object(row2, activation)
+        u.append(sum(a * b for c, a in enumerate(first) for d, b in enumerate(second) if c != d))
     return u
 
 

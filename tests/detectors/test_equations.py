@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from detectors.midl import (
+    class_disagreement,
     class_probability,
     discrepancy_loss,
     image_class_probability,
@@ -117,11 +118,23 @@ def test_a_missed_object_can_be_uncertain_if_it_is_taken_for_one() -> None:
     # Of two classes each classifier names another, and neither sees anything.
     missed_1, missed_2 = torch.tensor([[[-6.0, -9.0]]]), torch.tensor([[[-9.0, -6.0]]])
     assert instance_uncertainty(missed_1, missed_2).max() < 1e-5
-    given = instance_uncertainty(missed_1, missed_2, given_object=True)
+    given = class_disagreement(missed_1, missed_2)
     assert given.min() > 0.8
     # Background as sure as it gets changes nothing of it.
     softmax_1, softmax_2 = (torch.cat([torch.full((1, 1, 1), 9.0), z], dim=2) for z in (missed_1, missed_2))
-    torch.testing.assert_close(instance_uncertainty(softmax_1, softmax_2, "softmax", given_object=True), given)
+    torch.testing.assert_close(class_disagreement(softmax_1, softmax_2, "softmax"), given)
+
+
+def test_disagreement_is_eq_5_given_an_object_and_the_doubt_of_each_classifier() -> None:
+    z1, z2 = torch.randn(2, 6, 4), torch.randn(2, 6, 4)
+    s1, s2 = z1.softmax(dim=2), z2.softmax(dim=2)
+    doubts = (2 - s1.square().sum(dim=2) - s2.square().sum(dim=2)) / 2
+    torch.testing.assert_close(class_disagreement(z1, z2), (s1 - s2).square().sum(dim=2) / 2 + doubts)
+    both_sure = torch.tensor([[30.0, 0.0]])
+    assert class_disagreement(both_sure, both_sure).item() == 0
+    assert class_disagreement(both_sure, both_sure.flip(1)).item() == pytest.approx(1)
+    with pytest.raises(ValueError, match="one shape"):
+        class_disagreement(z1, z2[:, :5])
 
 
 def test_no_counted_image_means_no_mil_loss() -> None:
