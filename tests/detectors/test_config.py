@@ -94,6 +94,7 @@ def test_presets_are_configs() -> None:
         objectness_from_boxes=False,
         mil_moves_features=True,
         mil_weight=1,
+        labeled_trains_all=False,
         given_object=False,
     )
     assert TrainConfig.from_dict(json.loads(json.dumps(short.to_dict()))) == short
