@@ -1,21 +1,19 @@
 """What each acquisition function's picks are worth: AP50 after training on them (frozen scores, one step of a cycle).
 
     python benchmarks/selection_learning.py --data fod-video/ [--seeds 0 1 2] [--methods diverse ...] [--jobs 2]
-    python benchmarks/selection_learning.py --csv FILE --table
+    python benchmarks/selection_table.py selection_learning.csv
 
 `--data` holds `pool/` (videos), `pool.json` (CocoVID, the labels of all frames: the oracle), and two test sets
 (`test_near`, `test`: a COCO file and a folder of images each). For each seed, 2% of the frames, drawn at random, train
-a MIDL detector, which scores the others. Then each method picks 2% more from these scores, and the same architecture
-is trained plainly, from the same start, on the union. `none` adds nothing, `scorer` is the MIDL detector itself, which
-has the same labels as `none`. With `--steps 0` nothing is trained on the
-picks, and what they cover is all that is measured; `--stride 5` takes each fifth frame as the pool. One line a result
-goes to the CSV file; what it holds already is not run again, and a seed's workspace, with its scores, stays under
-`--work`. `--jobs` seeds run side by side, in processes that share the cores.
+a MIDL detector, which scores the others, and `first`, a plain one of the same architecture. Then each method picks 2%
+more from these scores, and `first` trains on with the union (with `--first-steps 0` a new detector does, from the
+pretrained backbone). `none` adds nothing and trains on all the same; `first` and `scorer` are the two detectors
+themselves. `--repeats` trains several times on each union, with the images in another order.
 
-  near_AP50, far_AP50   of `test_near` (the same cameras, later) and of `test` (clips that the pool does not hold)
-  clips, classes        that the picks cover
-  gap_s                 mean time from a pick to the nearest other frame of the union in its clip
-  uncertainty           mean image uncertainty (Eq. 7) of the picks, in thousandths
+With `--steps 0` nothing is trained on the picks, and what they cover is all that is measured; `--stride 5` takes each
+fifth frame as the pool. One line a result goes to the CSV file; what it holds already is not run again, and a seed's
+workspace, with its scores, stays under `--work`. `--jobs` seeds, then trainings, run side by side, in processes that
+share the cores.
 """
 
 import argparse
@@ -26,26 +24,31 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
 
-METHODS = ("none", "random", "uniform", "midl", "core-set", "diverse")
-FIGURES = ("near_AP50", "far_AP50", "clips", "classes", "gap_s", "uncertainty")
+METHODS = ("first", "none", "random", "uniform", "midl", "core-set", "diverse")
+# Of the weights: an average of the last hundred steps or so depends less on which images came last.
+EMA_DECAY = 0.99
+KEY = ("method", "repeat", "seed")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="AP50 after training on what acquisition functions pick.")
-    parser.add_argument("--data", type=Path, help="folder with pool/, pool.json and the test sets")
+    parser.add_argument("--data", type=Path, required=True, help="folder with pool/, pool.json and the test sets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
-        "--methods", nargs="+", default=list(METHODS), help='"none", "scorer", or acquisition functions'
+        "--methods", nargs="+", default=list(METHODS), help='"first", "none", "scorer", or acquisition functions'
     )
-    parser.add_argument("--midl-steps", type=int, default=600, help="of the detector that scores")
-    parser.add_argument("--steps", type=int, default=500, help="of the detectors that are compared")
+    parser.add_argument("--midl-steps", type=int, default=1200, help="of the detector that scores")
+    parser.add_argument("--first-steps", type=int, default=1200, help="of the plain detector of the first frames")
+    parser.add_argument("--steps", type=int, default=600, help="on the union, after those")
+    parser.add_argument("--repeats", type=int, default=1, help="trainings on each union")
     parser.add_argument("--share", type=float, default=0.02, help="of the pool: labelled first, and picked then")
     parser.add_argument("--stride", type=int, default=1, help="take each so-manieth frame as the pool")
     parser.add_argument("--min-gap", default="1s", help="between picks of a clip")
@@ -53,39 +56,47 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="seeds, then trainings, side by side")
     parser.add_argument("--work", type=Path, default=Path("selection-runs"), help="folder of the seeds' workspaces")
     parser.add_argument("--csv", type=Path, default=Path("selection_learning.csv"))
-    parser.add_argument("--table", action="store_true", help="print the CSV file as a Markdown table")
     arguments = parser.parse_args()
-    if arguments.table:
-        print(table(arguments.csv))
-        return
-    if not arguments.data:
-        parser.error("give --data, or --table")
     done = finished(arguments.csv)
-    wanted = {
-        seed: [method for method in arguments.methods if (method, str(seed)) not in done] for seed in arguments.seeds
+    wanted: dict[int, list[tuple[str, int]]] = {
+        seed: [
+            (method, repeat)
+            for repeat, method in product(range(arguments.repeats), arguments.methods)
+            if (method, str(repeat), str(seed)) not in done and not (repeat and method in ("first", "scorer"))
+        ]
+        for seed in arguments.seeds
     }
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as processes:
-        picked = {seed: processes.submit(pick, arguments, seed, methods) for seed, methods in wanted.items() if methods}
+        picked = {seed: processes.submit(pick, arguments, seed, runs) for seed, runs in wanted.items() if runs}
+        runs = {(*run, seed): chosen for seed, future in picked.items() for run, chosen in future.result().items()}
         trained = {
-            processes.submit(measure, arguments, seed, method, *chosen): (method, seed)
-            for seed, future in picked.items()
-            for method, chosen in future.result().items()
+            processes.submit(measure, arguments, method, repeat, seed, *runs[method, repeat, seed]): (
+                method,
+                repeat,
+                seed,
+            )
+            for repeat, method, seed in product(range(arguments.repeats), arguments.methods, arguments.seeds)
+            if (method, repeat, seed) in runs
         }
         for future in as_completed(trained):
-            method, seed = trained[future]
-            write(arguments.csv, {"method": method, "seed": seed, **future.result()})
+            write(arguments.csv, dict(zip(KEY, trained[future], strict=True)) | future.result())
 
 
-def pick(arguments: argparse.Namespace, seed: int, methods: Sequence[str]) -> dict[str, tuple[list[str], float]]:
-    """Score one seed's pool and let each method pick."""
+def pick(
+    arguments: argparse.Namespace, seed: int, runs: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], tuple[list[str], float]]:
+    """Score one seed's pool, train its first plain detector, and let each method pick."""
     share_cores(arguments.jobs)
     cycle = Cycle(arguments, seed)
     cycle.score(arguments.midl_steps)
-    return {method: cycle.picks(method) for method in methods}
+    if arguments.steps:
+        cycle.first_detector()
+    picks = {method: cycle.picks(method) for method, _ in runs}
+    return {(method, repeat): picks[method] for method, repeat in runs}
 
 
 def measure(
-    arguments: argparse.Namespace, seed: int, method: str, picks: Sequence[str], uncertainty: float
+    arguments: argparse.Namespace, method: str, repeat: int, seed: int, picks: Sequence[str], uncertainty: float
 ) -> dict[str, Any]:
     """All figures of one method's picks."""
     share_cores(arguments.jobs)
@@ -94,8 +105,10 @@ def measure(
     accuracy = {"near_AP50": "", "far_AP50": ""}
     if method == "scorer":
         accuracy = cycle.figures(cycle.detector())
+    elif method == "first":
+        accuracy = cycle.figures(cycle.folder / "first")
     elif steps:
-        accuracy = cycle.accuracy(method, picks, steps)
+        accuracy = cycle.accuracy(method, picks, steps, repeat)
     return accuracy | cycle.coverage(picks) | {"uncertainty": uncertainty}
 
 
@@ -118,6 +131,7 @@ class Cycle:
         data = self.data = arguments.data
         self.folder = arguments.work / f"seed-{seed}"
         self.seed, self.image_size, self.min_gap = seed, arguments.image_size, arguments.min_gap
+        self.first_steps = arguments.first_steps
         self.folder.mkdir(parents=True, exist_ok=True)
         self.workspace = Workspace.create(self.folder / "workspace", imgsz=320)
         if not self.workspace.pool.exists():
@@ -143,7 +157,7 @@ class Cycle:
         from curate.pipeline.train import train
         from detectors.config import TrainConfig
 
-        path = self.folder / "first.json"
+        path = self.folder / "labels.json"
         path.write_text(json.dumps(self.of(self.first)))
         label(self.workspace, path)
         config = TrainConfig(steps=steps, image_size=self.image_size, seed=self.seed)
@@ -151,23 +165,35 @@ class Cycle:
         score(self.workspace, detector=detector)
         find_duplicates(self.workspace)
 
-    def accuracy(self, method: str, picks: Sequence[str], steps: int) -> dict[str, Any]:
+    def first_detector(self) -> None:
+        """Train a plain detector on the first frames, for all methods to start from."""
+        if self.first_steps:
+            self.train("first", self.first, steps=self.first_steps, seed=self.seed)
+
+    def accuracy(self, method: str, picks: Sequence[str], steps: int, repeat: int) -> dict[str, Any]:
         """Train on the first frames and the picks, and evaluate on both test sets."""
+        start = {"start_from": str(self.folder / "first"), "ema_decay": EMA_DECAY} if self.first_steps else {}
+        # Another seed than that of `first`: images come in another order.
+        seed = self.seed + 1000 * (repeat + 1)
+        return self.figures(self.train(f"{method}-{repeat}", self.first | set(picks), steps=steps, seed=seed, **start))
+
+    def train(self, name: str, frame_ids: set[str], **settings: Any) -> Path:
+        """Train a plain detector on the oracle's labels of these frames; return its folder."""
         from detectors.config import TrainConfig
         from detectors.data import load_coco
         from detectors.training import train
 
-        union = self.of(self.first | set(picks))
-        for image in union["images"]:
+        document = self.of(frame_ids)
+        for image in document["images"]:
             key, _, index = self.frame_id_of[image["id"]].partition(":")
             image["file_name"] = f"{key}/{index}.jpg"
-        path = self.folder / f"{method}.json"
-        path.write_text(json.dumps(union))
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(document))
         labeled, _ = load_coco(path, self.workspace.frames, categories=self.categories)
-        config = TrainConfig(method="plain", steps=steps, image_size=self.image_size, seed=self.seed)
-        output = self.folder / method
+        config = TrainConfig(method="plain", image_size=self.image_size, **settings)
+        output = self.folder / name
         train(config, categories=self.categories, labeled=labeled, unlabeled=[], held_out=[], output=output)
-        return self.figures(output)
+        return output
 
     def figures(self, detector: Path) -> dict[str, Any]:
         """Evaluate a trained detector on both test sets."""
@@ -194,7 +220,7 @@ class Cycle:
         from curate.selection.gap import parse_gap
         from curate.selection.options import SelectOptions
 
-        if method in ("none", "scorer"):
+        if method in ("first", "none", "scorer"):
             return [], 0.0
         options = SelectOptions(acquisition=method, gap=parse_gap(self.min_gap), seed=self.seed)
         result = select(self.workspace, Budget(count=self.count), options, images=False)
@@ -236,11 +262,11 @@ class Cycle:
         }
 
 
-def finished(path: Path) -> set[tuple[str, str]]:
+def finished(path: Path) -> set[tuple[str, ...]]:
     if not path.exists():
         return set()
     with path.open(newline="") as file:
-        return {(row["method"], row["seed"]) for row in csv.DictReader(file)}
+        return {tuple(row[name] for name in KEY) for row in csv.DictReader(file)}
 
 
 def write(path: Path, row: dict[str, Any]) -> None:
@@ -250,25 +276,6 @@ def write(path: Path, row: dict[str, Any]) -> None:
         if new:
             writer.writeheader()
         writer.writerow(row)
-
-
-def table(path: Path) -> str:
-    """Means over seeds, with the standard deviation of the AP50s."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    lines = [f"| method | seeds | {' | '.join(FIGURES)} |", f"|---|---|{'---|' * len(FIGURES)}"]
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == method]
-        cells = [method, str(len(own))]
-        for figure in FIGURES:
-            values = [float(row[figure]) for row in own if row.get(figure)]
-            if not values:
-                cells.append("-")
-                continue
-            spread = f" ± {stdev(values):.3f}" if figure.endswith("AP50") and len(values) > 1 else ""
-            cells.append(f"{mean(values):.3f}{spread}" if figure.endswith("AP50") else f"{mean(values):.3g}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,21 +75,52 @@ def load_detector(directory: Path) -> LoadedDetector:
     Raises:
         FileNotFoundError: the folder lacks weights.safetensors or config.json. ValueError: they are of another format.
     """
-    for name in (CONFIG, WEIGHTS):
-        if not (directory / name).is_file():
-            raise FileNotFoundError(f"{directory} holds no trained detector: {name} is missing")
-    document = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-    if document.get("format") != _FORMAT:
-        raise ValueError(f"{directory / CONFIG} has format {document.get('format')!r}, this version reads {_FORMAT}")
+    document = _read_config(directory)
     config = TrainConfig.from_dict(document["train"])
     categories = tuple(document["categories"])
     detector = build_detector(
         config.detector, num_classes=len(categories), backbone=config.backbone, weights="none", midl=config.midl
     )
+    _copy_weights(directory, document, detector)
+    return LoadedDetector(detector.eval(), categories, document["image_size"], document["labels_sha256"])
+
+
+def load_start(directory: Path, detector: MidlDetector) -> None:
+    """Give a new detector the weights of a trained one, which `check_start` found to fit."""
+    _copy_weights(directory, _read_config(directory), detector)
+
+
+def check_start(directory: Path, config: TrainConfig, categories: Sequence[str]) -> None:
+    """Refuse a trained detector that a training of `config` cannot start from.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_detector`; ValueError: another detector, backbone, or categories.
+    """
+    document = _read_config(directory)
+    for what, its, wanted in (
+        ("detector", document["detector"], config.detector),
+        ("backbone", document["backbone"], config.backbone),
+        ("categories", ", ".join(document["categories"]), ", ".join(categories)),
+    ):
+        if its != wanted:
+            raise ValueError(f"start_from {directory}: its {what} must be the same, {wanted}, but is {its}")
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    """config.json of a trained detector."""
+    for name in (CONFIG, WEIGHTS):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(f"{directory} holds no trained detector: {name} is missing")
+    document: dict[str, Any] = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    if document.get("format") != _FORMAT:
+        raise ValueError(f"{directory / CONFIG} has format {document.get('format')!r}, this version reads {_FORMAT}")
+    return document
+
+
+def _copy_weights(directory: Path, document: dict[str, Any], detector: MidlDetector) -> None:
     detector.load_state_dict(load_file(directory / WEIGHTS))
     for name in ("mean", "std"):
         getattr(detector, name).copy_(torch.tensor(document["normalization"][name]))
-    return LoadedDetector(detector.eval(), categories, document["image_size"], document["labels_sha256"])
 
 
 def load_metrics(directory: Path) -> dict[str, Any]:

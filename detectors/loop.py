@@ -21,6 +21,7 @@ from detectors.checkpoint import (
     LoadedDetector,
     cpu_state,
     load_resume,
+    load_start,
     save_detector,
     save_resume,
     write_json,
@@ -104,6 +105,8 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
             weights=config.weights,
             midl=config.midl,
         )
+    if config.start_from is not None:
+        load_start(Path(config.start_from), detector)
     detector.train()
     optimizer = _optimizer(detector, config, on_cpu=fabric.device.type == "cpu")
     fixed = {stage: fixed_parts(detector, stage) for stage in Stage}

@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.strategy import Strategy
 
-from detectors.checkpoint import load_metrics
+from detectors.checkpoint import WEIGHTS, check_start, load_metrics
 from detectors.config import TrainConfig
 from detectors.data import LabeledImage
 from detectors.loop import Job, NonFiniteLossError, StepReport, TrainResult, run
@@ -48,11 +48,16 @@ def train(
     device only.
 
     Raises:
-        ValueError: no labeled images, no or repeated categories, a label out of range.
-        FileNotFoundError: an image is missing.
+        ValueError: no labeled images, no or repeated categories, a label out of range, or `start_from` is another
+            detector, or one for other categories.
+        FileNotFoundError: an image is missing, or a file of `start_from`.
         NonFiniteLossError: training diverged.
     """
     _check(categories, labeled)
+    if config.start_from is not None:
+        check_start(Path(config.start_from), config, categories)
+        if Path(config.start_from).resolve() == output.resolve():
+            raise ValueError(f"start_from {config.start_from}: the new detector needs a folder of its own")
     config = config.for_labeled(len(labeled))
     use_stages = config.method == "midl" and len(unlabeled) > 0
     notes = []
@@ -141,6 +146,8 @@ def _fingerprint(
 ) -> str:
     """Digest of all that decides weights and metrics; image files count by path and size."""
     settings = config.to_dict()
+    if config.start_from is not None:
+        settings["start_from"] = hashlib.sha256((Path(config.start_from) / WEIGHTS).read_bytes()).hexdigest()
     del settings["checkpoint_every"]  # when resume files are written changes nothing in them
     digest = hashlib.sha256(json.dumps([settings, list(categories), labels_sha256], sort_keys=True).encode())
     digest.update(f"{len(labeled)}\0".encode())

@@ -93,6 +93,13 @@ WeightsOption = Annotated[
     str | None,
     typer.Option(help="The backbone's first weights: embedded, imagenet, none or a FILE.", show_default=TRAIN.weights),
 ]
+StartFromOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Go on from the weights of a trained detector, a name or a folder: shorter than from --weights.",
+        show_default="none",
+    ),
+]
 ArchitectureOption = Annotated[
     str | None,
     typer.Option("--detector", help=f"One of {', '.join(detector_names())}.", show_default=TRAIN.detector),

@@ -38,6 +38,7 @@ def score(
     steps: opt.StepsOption = None,
     backbone: opt.BackboneOption = None,
     weights: opt.WeightsOption = None,
+    start_from: opt.StartFromOption = None,
     batch_size: opt.BatchSizeOption = None,
     devices: opt.DevicesOption = None,
     holdout: opt.HoldoutOption = 0.2,
@@ -78,7 +79,14 @@ def score(
         labels_format=labels_format,
         detector=detector,
         train_config=opt.train_config(
-            seed, preset=preset, steps=steps, backbone=backbone, weights=weights, batch_size=batch_size, devices=devices
+            seed,
+            preset=preset,
+            steps=steps,
+            backbone=backbone,
+            weights=weights,
+            start_from=start_from,
+            batch_size=batch_size,
+            devices=devices,
         ),
         holdout=holdout,
         select=opt.select_options(

@@ -25,6 +25,7 @@ def train(
     ] = None,
     backbone: opt.BackboneOption = None,
     weights: opt.WeightsOption = None,
+    start_from: opt.StartFromOption = None,
     batch_size: opt.BatchSizeOption = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate after warm-up.", show_default="by optimizer")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.", show_default=opt.TRAIN.optimizer)] = None,
@@ -57,6 +58,8 @@ def train(
 
       curate train --preset short
 
+      curate train --start-from retinanet-1a2b3c4d --steps 600
+
       curate train --steps 4000 --backbone resnet50 --weights imagenet --devices 2
     """
     from curate.cli.console import console_progress
@@ -77,6 +80,7 @@ def train(
         ema_decay=ema,
         backbone=backbone,
         weights=weights,
+        start_from=start_from,
         batch_size=batch_size,
         lr=lr,
         optimizer=optimizer,

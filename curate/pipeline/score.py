@@ -57,13 +57,13 @@ def score(workspace: Workspace, *, detector: str | None, progress: Progress = SI
     return ScoreResult(name, frames)
 
 
-def find_detector(workspace: Workspace, detector: str) -> Path:
+def find_detector(workspace: Workspace, detector: str, *, option: str = "--detector") -> Path:
     """The folder of a finished detector, given by name or path; UsageError that lists the choices otherwise."""
     for directory in (workspace.detectors / detector, Path(detector)):
         if (directory / "metrics.json").is_file():
             return directory.absolute()
     names = sorted(path.parent.name for path in workspace.detectors.glob("*/metrics.json"))
     raise UsageError(
-        f"--detector {detector}: no trained detector of that name or path; "
+        f"{option} {detector}: no trained detector of that name or path; "
         + (f"there are {', '.join(names)}" if names else "train one with `curate train --labels FILE`")
     )

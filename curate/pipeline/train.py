@@ -4,12 +4,13 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError
 from curate.labels.table import labels_sha256, load_labels
 from curate.labels.types import LabeledFrame, LabelSet
+from curate.pipeline.score import find_detector
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.types import cache_path_of
@@ -45,7 +46,8 @@ def train(
     """Train on the workspace's labels and save to `detectors/<name>/`.
 
     A run that was killed goes on where it stopped; one that is finished is not repeated. `holdout` is the share of
-    labelled frames, whole sources at a time, that is kept back to measure AP and AP50.
+    labelled frames, whole sources at a time, that is kept back to measure AP and AP50. `config.start_from` may be the
+    name of one of the workspace's detectors.
     """
     from detectors.training import NonFiniteLossError
     from detectors.training import train as train_detector
@@ -57,6 +59,9 @@ def train(
         raise CurateError(f"--holdout {holdout}: give a share from 0 up to, but without, 1")
     sha256 = labels_sha256(labels)
     name = name or detector_name(config, sha256, holdout)
+    if config.start_from is not None:
+        start = find_detector(workspace, config.start_from, option="--start-from")
+        config = replace(config, start_from=str(start))
     pool = Pool.load(workspace)
     training, held_out = split_by_source(labels.frames, holdout=holdout, seed=config.seed)
     sizes = _sizes(pool)

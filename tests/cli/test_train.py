@@ -37,6 +37,17 @@ def test_options_go_before_the_file_and_the_file_before_the_preset(
     assert config["midl"]["class_probability"] == "sigmoid"
 
 
+def test_a_detector_to_start_from(example: Example, workspace: Path) -> None:
+    curate("train", "--labels", example.labels, "--steps", 2, "--name", "first", "-w", workspace)
+    curate("train", "--steps", 2, "--name", "second", "--start-from", "first", "-w", workspace)
+    config = json.loads((workspace / "detectors/second/config.json").read_text())["train"]
+    assert Path(config["start_from"]) == workspace / "detectors/first"
+    line = one_line(curate("train", "--start-from", "third", "-w", workspace, code=2))
+    assert line.startswith("curate: --start-from third: no trained detector of that name or path; there are ")
+    line = one_line(curate("train", "--start-from", "first", "--detector", "ssd300", "-w", workspace, code=1))
+    assert "its detector must be the same, ssd300, but is retinanet" in line
+
+
 def test_bad_training_options(workspace: Path, tmp_path: Path) -> None:
     file = tmp_path / "train.json"
     for text, options, wanted in (

@@ -52,6 +52,46 @@ def test_every_switch_trains(tmp_path: Path, images: list[LabeledImage], pool: l
     assert len(go(tmp_path, images, pool, midl=midl)) == 13
 
 
+def test_a_training_goes_on_from_a_detector(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    go(tmp_path / "first", images[:4], pool, steps=6)
+    go(tmp_path / "anew", images, pool, steps=1, lr=1e-12)
+    start = str(tmp_path / "first")
+    go(tmp_path / "on", images, pool, steps=1, lr=1e-12, start_from=start)
+    first, on, anew = (load_file(tmp_path / name / "weights.safetensors") for name in ("first", "on", "anew"))
+    assert all(torch.allclose(on[name], first[name], atol=1e-6) for name in first)
+    assert not all(torch.allclose(anew[name], first[name], atol=1e-6) for name in first)
+    # Where the first one lies does not matter, what it learned does: the run is known again, or not.
+    (tmp_path / "first").rename(tmp_path / "moved")
+    moved = str(tmp_path / "moved")
+    assert go(tmp_path / "on", images, pool, steps=1, lr=1e-12, start_from=moved) == []
+    assert len(go(tmp_path / "on", images, pool, steps=1, lr=1e-12, start_from=str(tmp_path / "anew"))) == 1
+
+
+def test_what_a_training_cannot_start_from(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    go(tmp_path / "first", images, pool, steps=1)
+    start = str(tmp_path / "first")
+    for change, wanted in (
+        ({"detector": "ssd300"}, "its detector must be the same, ssd300, but is retinanet"),
+        ({"backbone": "resnet18", "weights": "none"}, "its backbone must be the same, resnet18, but is"),
+    ):
+        with pytest.raises(ValueError, match=wanted):
+            go(tmp_path / "second", images, pool, start_from=start, **change)
+    with pytest.raises(ValueError, match="its categories must be the same, cat, but is"):
+        train(
+            TrainConfig(start_from=start),
+            categories=["cat"],
+            labeled=[LabeledImage(images[0].path, images[0].boxes_xyxy[:0], images[0].labels[:0], "a")],
+            unlabeled=[],
+            held_out=[],
+            output=tmp_path / "second",
+        )
+    with pytest.raises(ValueError, match="needs a folder of its own"):
+        go(tmp_path / "first", images, pool, start_from=start)
+    with pytest.raises(FileNotFoundError, match="holds no trained detector"):
+        go(tmp_path / "second", images, pool, start_from=str(tmp_path))
+    assert not (tmp_path / "second").exists()
+
+
 def test_length_in_epochs_and_stages_of_ones_own(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
     stages = (("labeled", 1), ("maximize", 0.5), ("labeled", 0.5))
     reports = go(tmp_path, images, pool, epochs=2, stages=stages)  # 8 images in batches of 2
