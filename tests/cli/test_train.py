@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import curate, one_line
-from example import Example
+from example import COLD, Example
 
 
 @pytest.fixture
@@ -42,6 +42,11 @@ def test_a_detector_to_start_from(example: Example, workspace: Path) -> None:
     curate("train", "--steps", 2, "--name", "second", "--start-from", "first", "-w", workspace)
     config = json.loads((workspace / "detectors/second/config.json").read_text())["train"]
     assert Path(config["start_from"]) == workspace / "detectors/first"
+    done = curate("score", example.videos, *COLD, "--steps", 2, "--start-from", "second", "-w", workspace)
+    (third,) = {path.name for path in (workspace / "detectors").iterdir()} - {"first", "second"}
+    assert f"ranked by {third}" in done.stdout
+    config = json.loads((workspace / f"detectors/{third}/config.json").read_text())["train"]
+    assert Path(config["start_from"]) == workspace / "detectors/second"
     line = one_line(curate("train", "--start-from", "third", "-w", workspace, code=2))
     assert line.startswith("curate: --start-from third: no trained detector of that name or path; there are ")
     line = one_line(curate("train", "--start-from", "first", "--detector", "ssd300", "-w", workspace, code=1))
