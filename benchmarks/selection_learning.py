@@ -109,7 +109,8 @@ def measure(
         accuracy = cycle.figures(cycle.folder / "first")
     elif steps:
         accuracy = cycle.accuracy(method, picks, steps, repeat)
-    return accuracy | cycle.coverage(picks) | {"uncertainty": uncertainty}
+    covered = cycle.coverage(picks) | {"uncertainty": uncertainty}
+    return accuracy | {name: value if picks else "" for name, value in covered.items()}
 
 
 def share_cores(jobs: int) -> None:
@@ -214,7 +215,7 @@ class Cycle:
         return folder
 
     def picks(self, method: str) -> tuple[list[str], float]:
-        """The frame ids that an acquisition function picks with its defaults, and their mean uncertainty * 1000."""
+        """The frame ids that an acquisition function picks with its defaults, and their mean uncertainty."""
         from curate.pipeline.select import select
         from curate.selection.budget import Budget
         from curate.selection.gap import parse_gap
@@ -225,7 +226,7 @@ class Cycle:
         options = SelectOptions(acquisition=method, gap=parse_gap(self.min_gap), seed=self.seed)
         result = select(self.workspace, Budget(count=self.count), options, images=False)
         known = [frame.uncertainty for frame in result.selection if frame.uncertainty is not None]
-        return [frame.frame_id for frame in result.selection], round(1000 * mean(known), 4)
+        return [frame.frame_id for frame in result.selection], round(mean(known), 4)
 
     def of(self, frame_ids: set[str]) -> dict[str, Any]:
         """The oracle's labels of some frames, as a COCO document."""
@@ -234,7 +235,7 @@ class Cycle:
         annotations = [row for row in self.document["annotations"] if row["image_id"] in ids]
         return self.document | {"images": images, "annotations": annotations}
 
-    def coverage(self, picks: Sequence[str]) -> dict[str, float]:
+    def coverage(self, picks: Sequence[str]) -> dict[str, Any]:
         """Clips and classes among the picks, and how far apart they are."""
         times: dict[str, list[float]] = defaultdict(list)
         fps = {Path(row["file_name"]).stem: row["fps"] for row in self.document["videos"]}
@@ -258,7 +259,7 @@ class Cycle:
         return {
             "clips": len({clip_of[frame_id][0] for frame_id in picks}),
             "classes": len({row["category_id"] for row in chosen["annotations"]}),
-            "gap_s": round(mean(gaps), 3) if gaps else 0.0,
+            "gap_s": round(mean(gaps), 3) if gaps else "",
         }
 
 

@@ -5,7 +5,7 @@
 near_AP50, far_AP50   of `test_near` (the same cameras, later) and of `test` (clips that the pool does not hold)
 clips, classes        that the picks cover
 gap_s                 mean time from a pick to the nearest other frame of the union in its clip
-uncertainty           mean image uncertainty (Eq. 7) of the picks, in thousandths
+uncertainty           mean image uncertainty (Eq. 7) of the picks
 both                  the mean of the two AP50s
 """
 
@@ -36,7 +36,8 @@ def table(path: Path, method: str) -> str:
         cells = [name, f"{len(seeds)}, {sum(row['method'] == name for row in rows)}"]
         for figure in (*FIGURES, "both"):
             values = [seed[figure] for seed in seeds.values() if figure in seed]
-            cells.append(spread(values) if "AP50" in figure or figure == "both" else f"{mean(values):.3g}")
+            accuracy = "AP50" in figure or figure == "both"
+            cells.append(spread(values) if accuracy or not values else f"{mean(values):.3g}")
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
