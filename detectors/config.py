@@ -167,7 +167,7 @@ class TrainConfig:
         from detectors.registry import check_backbone, check_detector
 
         check_detector(self.detector)
-        check_backbone(self.backbone, self.weights)
+        check_backbone(self.backbone, self.first_weights)
         _choice("method", self.method, get_args(Method))
         _choice("optimizer", self.optimizer, get_args(Optimizer))
         _choice("precision", self.precision, get_args(Precision))
@@ -197,6 +197,11 @@ class TrainConfig:
             raise ValueError("crops are augmentation: leave augment at True, or crops at False")
         if self.method == "plain" and self.midl != MidlConfig():
             raise ValueError("method 'plain' trains without MIDL: leave the midl switches at their defaults")
+
+    @property
+    def first_weights(self) -> str:
+        """What the backbone is built with; `start_from` replaces all weights, so that none need be downloaded."""
+        return self.weights if self.start_from is None else "none"
 
     @property
     def learning_rate(self) -> float:

@@ -102,7 +102,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
             config.detector,
             num_classes=len(job.categories),
             backbone=config.backbone,
-            weights=config.weights,
+            weights=config.first_weights,
             midl=config.midl,
         )
     if config.start_from is not None:

@@ -60,6 +60,12 @@ def test_a_training_goes_on_from_a_detector(tmp_path: Path, images: list[Labeled
     first, on, anew = (load_file(tmp_path / name / "weights.safetensors") for name in ("first", "on", "anew"))
     assert all(torch.allclose(on[name], first[name], atol=1e-6) for name in first)
     assert not all(torch.allclose(anew[name], first[name], atol=1e-6) for name in first)
+    # No other weights are looked for.
+    go(tmp_path / "more", images, pool, steps=1, lr=1e-12, start_from=start, weights="imagenet")
+    more = load_file(tmp_path / "more/weights.safetensors")
+    assert all(torch.equal(more[name], on[name]) for name in on)
+    configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("first", "more")]
+    assert configs[0]["normalization"] == configs[1]["normalization"]
     # Where the first one lies does not matter, what it learned does: the run is known again, or not.
     (tmp_path / "first").rename(tmp_path / "moved")
     moved = str(tmp_path / "moved")
