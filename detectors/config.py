@@ -73,6 +73,9 @@ class MidlConfig:
     labeled_trains_all: fix what Eqs. 2 and 4 fix for the terms of the unlabeled images alone, so that the losses of
         labeled images train all parts in every stage. False fixes it for the whole step, as printed: a third of the
         labeled steps then leaves something as it is (docs/method.md).
+    discrepancy_cap: maximizing stops for a step where the discrepancy of its unlabeled images is above this. Without a
+        cap the two classifiers are torn apart and what they know of the labeled images with them: a schedule too short
+        to learn it again detects less (docs/results/midl.md). None is Eq. 2 as printed.
     given_object: for the score, u is the probability that the two classifiers, given an object, name different classes,
         times the probability that the image shows one: an object that is hardly seen may then be uncertain. False is
         Eq. 5 as printed, which training always has. See docs/results/midl.md.
@@ -91,6 +94,7 @@ class MidlConfig:
     objectness_from_boxes: bool = True
     mil_moves_features: bool = False
     labeled_trains_all: bool = True
+    discrepancy_cap: float | None = 0.05
     given_object: bool = True
     image_score: ImageScore = "joint"
     delta_fg: float = 0.0
@@ -106,6 +110,8 @@ class MidlConfig:
         if not abs(self.class_bias) < float("inf"):
             raise ValueError(f"class_bias must be a finite number, got {self.class_bias!r}")
         _positive("mil_weight", self.mil_weight, zero=True)
+        if self.discrepancy_cap is not None:
+            _positive("discrepancy_cap", self.discrepancy_cap)
 
 
 @dataclass(frozen=True)
@@ -261,6 +267,7 @@ _AS_PRINTED: Mapping[str, Any] = {
         "objectness_from_boxes": False,
         "mil_moves_features": True,
         "labeled_trains_all": False,
+        "discrepancy_cap": None,
         "given_object": False,
         "mil_weight": 1.0,
     },

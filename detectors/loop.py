@@ -110,7 +110,8 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
     detector.train()
     optimizer = _optimizer(detector, config, on_cpu=fabric.device.type == "cpu")
     fixed = {stage: fixed_parts(detector, stage) for stage in Stage}
-    log = RunLog(job.spans, [*job.notes, *_mask_notes(detector, job.labeled)], fixed)
+    notes = [*job.notes, *_mask_notes(detector, job.labeled)]
+    log = RunLog(job.spans, notes, fixed, discrepancy_cap=config.midl.discrepancy_cap)
     resume = load_resume(directory, job.fingerprint)
     start = 0
     if resume is not None:

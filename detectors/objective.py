@@ -96,8 +96,8 @@ class Objective(nn.Module):
         ones in labeled stages), the rest are the terms before their factors.
         """
         stage, labeled, unlabeled = batch.stage, batch.labeled, batch.unlabeled
-        midl = self.config.midl
-        known = self._instances(labeled, below_heads=stage is not Stage.MAXIMIZE or midl.labeled_trains_all)
+        midl, maximizing = self.config.midl, stage is Stage.MAXIMIZE
+        known = self._instances(labeled, below_heads=not maximizing or midl.labeled_trains_all)
         with _drawing_from(sampling_seed(seed=self.config.seed, step=batch.step), labeled.images.device):
             losses = self.detector.detection_loss(known, labeled.targets)
         total = torch.stack(list(losses.values())).sum()
@@ -115,11 +115,13 @@ class Objective(nn.Module):
             with torch.no_grad():
                 return {**losses, "discrepancy": bag_discrepancy(known, midl, weights), "total": total}
         with _fixed(self.detector, stage):
-            unknown = self._instances(unlabeled, below_heads=stage is not Stage.MAXIMIZE)
+            unknown = self._instances(unlabeled, below_heads=not maximizing)
         weights = bag_weights(unknown, midl)
         discrepancy = bag_discrepancy(unknown, midl, weights)
-        sign = -1.0 if stage is Stage.MAXIMIZE else 1.0
-        total = total + sign * self.config.discrepancy_weight * discrepancy
+        moved = discrepancy
+        if maximizing:  # above the cap a clamped value has no gradient
+            moved = -(discrepancy if midl.discrepancy_cap is None else discrepancy.clamp(max=midl.discrepancy_cap))
+        total = total + self.config.discrepancy_weight * moved
         if midl.mil_on_unlabeled:
             losses["mil_unlabeled"] = bag_mil_loss(unknown, midl, pseudo_image_labels(unknown), weights, pseudo=True)
             total = total + midl.mil_weight * losses["mil_unlabeled"]

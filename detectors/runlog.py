@@ -22,12 +22,14 @@ class RunLog:
         spans: Sequence[StageSpan],
         notes: Sequence[str] = (),
         fixed: Mapping[Stage, Sequence[str]] = MappingProxyType({}),
+        discrepancy_cap: float | None = None,
     ) -> None:
         self._spans = spans
         self._sums: list[dict[str, float]] = [{} for _ in spans]
         self._discrepancies: list[list[float]] = [[] for _ in spans]
         self._notes = list(notes)
         self._fixed = fixed
+        self._enough = float("inf") if discrepancy_cap is None else discrepancy_cap
         self.seconds = 0.0
 
     def add(self, step: int, losses: Mapping[str, float], seconds: float) -> None:
@@ -67,11 +69,11 @@ class RunLog:
         return rows
 
     def notes(self) -> list[str]:
-        """Remarks, among them each maximize stage that raised the discrepancy less than tenfold."""
+        """Remarks, among them each maximize stage that raised the discrepancy neither tenfold nor to its cap."""
         found = list(self._notes)
-        for row in self.stages():
+        for row, values in zip(self.stages(), self._discrepancies, strict=True):
             first, last = row["discrepancy_first"], row["discrepancy_last"]
-            if row["stage"] == Stage.MAXIMIZE.value and last < _EXPECTED_RISE * first:
+            if row["stage"] == Stage.MAXIMIZE.value and last < _EXPECTED_RISE * first and max(values) < self._enough:
                 factor = f"{last / first:.1f} times" if first else "not at all"
                 found.append(
                     f"maximizing in steps {row['start']} to {row['stop']} raised the discrepancy {factor} "

@@ -46,6 +46,8 @@ def test_impossible_values_are_refused(values: dict[str, object], message: str) 
 def test_midl_switches_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 0"):
         MidlConfig(delta_fg=0.5)
+    with pytest.raises(ValueError, match="discrepancy_cap must be above zero, got 0"):
+        MidlConfig(discrepancy_cap=0)
     with pytest.raises(ValueError, match="joint, mean, max"):
         MidlConfig(image_score="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="softmax, sigmoid, uniform"):
@@ -95,6 +97,7 @@ def test_presets_are_configs() -> None:
         mil_moves_features=True,
         mil_weight=1,
         labeled_trains_all=False,
+        discrepancy_cap=None,
         given_object=False,
     )
     assert TrainConfig.from_dict(json.loads(json.dumps(short.to_dict()))) == short

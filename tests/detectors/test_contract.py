@@ -198,7 +198,9 @@ def test_every_parameter_has_one_role(name: str) -> None:
 def test_as_printed_maximizing_moves_the_classifiers_alone(
     name: str, images: list[LabeledImage], pool: list[Path]
 ) -> None:
-    changed, seen = run_stage(name, Stage.MAXIMIZE, images, pool, steps=12, lambda_=100, labeled_trains_all=False)
+    changed, seen = run_stage(
+        name, Stage.MAXIMIZE, images, pool, steps=12, lambda_=100, labeled_trains_all=False, discrepancy_cap=None
+    )
     assert changed == {"classifiers", "mil"}
     assert seen[-1] > 2 * seen[0]
 
@@ -222,7 +224,8 @@ def test_labeled_images_train_all_and_unlabeled_ones_what_their_stage_moves(
     detector = tiny(name).train()
     spread_classifiers(detector, 0.05)
     for lambda_ in (0.0, 1000.0):
-        config = TrainConfig(**{**TINY, "detector": name, "steps": 1, "lambda_": lambda_, "augment": False})  # type: ignore[arg-type]
+        settings: dict[str, object] = {**TINY, "detector": name, "steps": 1, "lambda_": lambda_, "augment": False}
+        config = TrainConfig(**settings, midl=MidlConfig(discrepancy_cap=None))  # type: ignore[arg-type]
         freeze_for(detector, stage)
         batch = first_batch(detector, config, stage, images, pool)
         found.append(gradients(detector, Objective(detector, config)(batch)["total"]))
@@ -237,6 +240,27 @@ def test_labeled_images_train_all_and_unlabeled_ones_what_their_stage_moves(
     }
     moved_by_it = "classifiers" if stage is Stage.MAXIMIZE else "features"
     assert {role for role, alike in same.items() if not alike} == {moved_by_it}
+
+
+def test_maximizing_stops_at_the_cap(name: str, images: list[LabeledImage], pool: list[Path]) -> None:
+    detector = tiny(name).train()
+    spread_classifiers(detector, 0.05)
+    freeze_for(detector, Stage.MAXIMIZE)
+
+    def of_classifiers(lambda_: float, cap: float | None) -> list[torch.Tensor | None]:
+        settings: dict[str, object] = {**TINY, "detector": name, "steps": 1, "lambda_": lambda_, "augment": False}
+        config = TrainConfig(**settings, midl=MidlConfig(discrepancy_cap=cap))  # type: ignore[arg-type]
+        losses = Objective(detector, config)(first_batch(detector, config, Stage.MAXIMIZE, images, pool))
+        assert 1e-9 < losses["discrepancy"].item() < 0.5
+        return gradients(detector, losses["total"])["classifiers"]
+
+    def alike(a: list[torch.Tensor | None], b: list[torch.Tensor | None]) -> bool:
+        return all(x is not None and y is not None and torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+    without, below = of_classifiers(0.0, None), of_classifiers(1000.0, 0.5)
+    assert alike(of_classifiers(1000.0, 1e-9), without)
+    assert not alike(below, without)
+    assert alike(below, of_classifiers(1000.0, None))
 
 
 def test_labeled_steps_move_everything(name: str, images: list[LabeledImage], pool: list[Path]) -> None:

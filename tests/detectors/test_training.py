@@ -173,6 +173,13 @@ def test_the_log_says_when_maximizing_does_not_raise_the_discrepancy() -> None:
     assert log.stages()[0]["mean_losses"]["total"] == 1.0
 
 
+def test_the_log_is_content_when_maximizing_reaches_the_cap() -> None:
+    log = RunLog([StageSpan(Stage.MAXIMIZE, 0, 3)], discrepancy_cap=0.05)
+    for step, value in enumerate([1e-2, 6e-2, 4e-2]):
+        log.add(step, {"discrepancy": value, "total": 1.0}, 0.5)
+    assert log.notes() == []
+
+
 def test_a_resume_file_of_another_config_is_not_used(
     tmp_path: Path, images: list[LabeledImage], pool: list[Path]
 ) -> None:
