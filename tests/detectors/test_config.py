@@ -111,7 +111,7 @@ def test_presets_are_configs() -> None:
 
 def test_lambda_is_the_detectors_unless_it_is_given() -> None:
     weights = [TrainConfig(detector=name).discrepancy_weight for name in ("retinanet", "ssd300", "mask-rcnn")]
-    assert weights == [1, 10, 10]
+    assert weights == [1, 10, 1]
     assert TrainConfig(detector="ssd300", lambda_=0).discrepancy_weight == 0
 
 
