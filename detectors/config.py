@@ -23,8 +23,8 @@ Stages = tuple[tuple[StageName, float], ...]
 # SGD's rate is the paper's (section 4.1). AdamW's is a usual one: it trained stably, but was not compared with others.
 DEFAULT_LR: Mapping[str, float] = {"adamw": 1e-3, "sgd": 1e-3}
 DEFAULT_WEIGHT_DECAY: Mapping[str, float] = {"adamw": 1e-2, "sgd": 1e-4}
-# The paper's (section 4.1; its Table 6 finds 1 to 20 alike). Under AdamW the classifiers of RetinaNet and Mask R-CNN part
-# far already at 1, where Mask R-CNN detects better than at 10; for SSD300 1 was too weak (docs/method.md).
+# The paper's (section 4.1; its Table 6 finds 1 to 20 alike). Under AdamW the classifiers of RetinaNet and Mask R-CNN
+# part far already at 1, where Mask R-CNN detects better than at 10; for SSD300 1 was too weak (docs/method.md).
 _PAPER_LAMBDA = 10.0
 _DEFAULT_LAMBDA: Mapping[str, float] = {"retinanet": 1.0, "mask-rcnn": 1.0}
 _WARMUP_STEPS = 50
