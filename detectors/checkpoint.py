@@ -79,7 +79,11 @@ def load_detector(directory: Path) -> LoadedDetector:
     config = TrainConfig.from_dict(document["train"])
     categories = tuple(document["categories"])
     detector = build_detector(
-        config.detector, num_classes=len(categories), backbone=config.backbone, weights="none", midl=config.midl
+        config.detector,
+        num_classes=len(categories),
+        backbone=config.backbone,
+        weights="none",
+        midl=config.scoring_midl,
     )
     _copy_weights(directory, document, detector)
     return LoadedDetector(detector.eval(), categories, document["image_size"], document["labels_sha256"])

@@ -81,6 +81,9 @@ class MidlConfig:
         Eq. 5 as printed, which training always has. See docs/results/midl.md.
     image_score: how the uncertainties of the instances become the image's. "joint" is Eq. 7, "mean" and "max" are those
         over all instances (Table 5's other selections). Scoring alone follows it, not training.
+    image_class_exponent: a box's score is that of the classifiers times (P of its class in the image, Eq. 8) to this
+        power: what MIL knows of the image counts for its boxes (docs/results/midl.md). 0 is the paper's form, and what
+        a detector has whose MIL head was not trained.
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.
     mil_weight: factor on the MIL loss. Eq. 12 has 1, at which the light RetinaNet detected far worse (docs/method.md).
     mil_on_unlabeled: also apply the MIL loss to unlabeled images, with pseudo labels from the two classifiers.
@@ -97,6 +100,7 @@ class MidlConfig:
     discrepancy_cap: float | None = 0.05
     given_object: bool = True
     image_score: ImageScore = "joint"
+    image_class_exponent: float = 0.15
     delta_fg: float = 0.0
     mil_weight: float = 0.1
     mil_on_unlabeled: bool = True
@@ -110,6 +114,7 @@ class MidlConfig:
         if not abs(self.class_bias) < float("inf"):
             raise ValueError(f"class_bias must be a finite number, got {self.class_bias!r}")
         _positive("mil_weight", self.mil_weight, zero=True)
+        _positive("image_class_exponent", self.image_class_exponent, zero=True)
         if self.discrepancy_cap is not None:
             _positive("discrepancy_cap", self.discrepancy_cap)
 
@@ -220,6 +225,13 @@ class TrainConfig:
         return _DEFAULT_LAMBDA.get(self.detector, _PAPER_LAMBDA) if self.lambda_ is None else self.lambda_
 
     @property
+    def scoring_midl(self) -> MidlConfig:
+        """The switches that the trained detector scores by: a MIL head that was not trained has no say in its boxes."""
+        if self.method == "midl" and self.midl.mil_weight > 0:
+            return self.midl
+        return replace(self.midl, image_class_exponent=0.0)
+
+    @property
     def warmup(self) -> int:
         """The steps of warm-up."""
         return min(_WARMUP_STEPS, self.steps // 10) if self.warmup_steps is None else self.warmup_steps
@@ -269,6 +281,7 @@ _AS_PRINTED: Mapping[str, Any] = {
         "labeled_trains_all": False,
         "discrepancy_cap": None,
         "given_object": False,
+        "image_class_exponent": 0.0,
         "mil_weight": 1.0,
     },
 }

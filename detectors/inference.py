@@ -21,6 +21,7 @@ from detectors.masks import paste_masks
 from detectors.midl.bags import BagScores, bag_scores
 from detectors.midl.probabilities import class_scores
 from detectors.model import Detections, Instances
+from detectors.postprocess import weighed_by_image
 
 __all__ = ["Explanation", "ImageScore", "LoadedDetector", "ScoredBatch", "Scorer", "load_detector"]
 
@@ -34,7 +35,8 @@ class ImageScore:
     instance. objectness_uncertainty: p_cls uniform, p_obj learned. top_k_uncertainty: MI-AOD's. entropy, margin,
     least_confidence: of the boxes' classes, see `detectors.classification_uncertainty`. embedding: length 1, see
     `detectors.image_features`. class_probabilities: Eq. 8. boxes_xyxy: pixels of the file, clipped to it, best score
-    first; scores: mean of the two classifiers. box_uncertainties: sum_c u * p_cls of the box's instance, its own term
+    first; scores: mean of the two classifiers, times (Eq. 8 of the box's class) to the power of
+    MidlConfig.image_class_exponent. box_uncertainties: sum_c u * p_cls of the box's instance, its own term
     in Eq. 7. masks: of each box, COCO run lengths in the file's size; None where the detector makes none.
     """
 
@@ -161,6 +163,10 @@ class Scorer:
             iou_threshold=self._iou_threshold,
             max_boxes=self._max_boxes,
         )
+        found = [
+            weighed_by_image(boxes, probabilities, self.midl.image_class_exponent)
+            for boxes, probabilities in zip(found, scored.bags.class_probabilities, strict=True)
+        ]
         embeddings = image_embeddings(self.detector, scored.features, instances, scored.bags)
         scores = []
         for row, sample in enumerate(samples):

@@ -103,7 +103,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
             num_classes=len(job.categories),
             backbone=config.backbone,
             weights=config.first_weights,
-            midl=config.midl,
+            midl=config.scoring_midl,
         )
     if config.start_from is not None:
         load_start(Path(config.start_from), detector)

@@ -1,4 +1,4 @@
-"""From instances to detections: decode, drop what scores low or overlaps, clip to the real image."""
+"""From instances to detections: decode, drop what scores low or overlaps, clip to the image; weigh by its classes."""
 
 from __future__ import annotations
 
@@ -36,3 +36,22 @@ def detections(
         keep = batched_nms(boxes, kept, labels, iou_threshold)[:max_boxes]
         found.append(Detections(boxes[keep], labels[keep], kept[keep], rows[keep]))
     return found
+
+
+def weighed_by_image(found: Detections, class_probabilities: Tensor, exponent: float) -> Detections:
+    """Multiply the score of each box by the probability of its class in the image, to the power of `exponent`.
+
+    The boxes stay as they are, best first again: within an image and a class the order cannot change, between images
+    and between classes it follows what MIL knows of the whole image. class_probabilities: (C,) of Eq. 8.
+    """
+    if exponent == 0:
+        return found
+    scores = found.scores * class_probabilities[found.labels].clamp(max=1).pow(exponent)
+    scores, order = scores.sort(descending=True, stable=True)
+    return Detections(
+        boxes=found.boxes[order],
+        labels=found.labels[order],
+        scores=scores,
+        instances=found.instances[order],
+        masks=None if found.masks is None else found.masks[order],
+    )

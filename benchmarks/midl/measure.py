@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,9 @@ def measure(
 
     threads: of torch in this process. scored: so many unlabelled images at most are scored.
 
-    Returns: AP and AP50 by test set, the loss of Eq. 1 on labelled images over the last steps, figures of MIL, the
-    discrepancy at the end of each stage that raises or lowers it, and what `correlations` has of each image score.
+    Returns: AP and AP50 by test set, as "alone" those of the classifiers without the image's classes (with MIDL alone
+    they differ), the loss of Eq. 1 on labelled images over the last steps, figures of MIL, the discrepancy at the end
+    of each stage that raises or lowers it, and what `correlations` has of each image score.
     """
     import torch
 
@@ -84,10 +85,14 @@ def measure(
         # None where the training was complete before: its steps are not run again.
         "loss": float(np.mean(ends)) if ends else None,
     }
+    alone = Scorer(folder, midl=replace(scorer.midl, image_class_exponent=0.0))
     for name, images in data.tests.items():
         accuracy = evaluate(scorer, images, data.categories)
         for figure in ("AP", "AP50", "mask_AP", "mask_AP50"):
             row[f"{name}_{figure}"] = accuracy[figure]
+        if scorer.midl.image_class_exponent:
+            accuracy = evaluate(alone, images, data.categories)
+        row |= {f"{name}_alone_{figure}": accuracy[figure] for figure in ("AP", "AP50")}
     if config.method == "midl":
         row |= evaluate_mil(scorer, next(iter(data.tests.values()))[:100])
         moved = [stage for stage in result.metrics["stages"] if stage["stage"] != "labeled"]

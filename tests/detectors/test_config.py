@@ -48,6 +48,8 @@ def test_midl_switches_are_refused() -> None:
         MidlConfig(delta_fg=0.5)
     with pytest.raises(ValueError, match="discrepancy_cap must be above zero, got 0"):
         MidlConfig(discrepancy_cap=0)
+    with pytest.raises(ValueError, match="image_class_exponent must be zero or more, got -1"):
+        MidlConfig(image_class_exponent=-1)
     with pytest.raises(ValueError, match="joint, mean, max"):
         MidlConfig(image_score="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="softmax, sigmoid, uniform"):
@@ -99,6 +101,7 @@ def test_presets_are_configs() -> None:
         labeled_trains_all=False,
         discrepancy_cap=None,
         given_object=False,
+        image_class_exponent=0,
     )
     assert TrainConfig.from_dict(json.loads(json.dumps(short.to_dict()))) == short
     assert [span.stage.value for span in stage_spans(short.steps, short.stages)] == [

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from detector_data import CATEGORIES
 from detector_runs import boxes_alone, spread_classifiers, tiny
 
@@ -12,6 +13,8 @@ from detectors.data import LabeledImage
 from detectors.embedding import Embedder
 from detectors.evaluation import average_precision, evaluate, evaluate_mil
 from detectors.inference import ImageScore, Scorer
+from detectors.model import Detections
+from detectors.postprocess import weighed_by_image
 
 CONFIG = TrainConfig(weights="none", steps=1, warmup_steps=0)
 
@@ -34,6 +37,58 @@ def test_boxes_lie_in_the_file(images: list[LabeledImage], loaded: LoadedDetecto
     assert (np.diff(score.scores) <= 0).all()
     assert score.max_uncertainty >= score.box_uncertainties.max() > 0
     assert score.class_probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_boxes_are_weighed_by_the_classes_of_their_image(images: list[LabeledImage], loaded: LoadedDetector) -> None:
+    """Eq. 8 changes the scores of the boxes, by hand here, and neither the boxes nor any uncertainty."""
+    paths = [image.path for image in images]
+    alone = Scorer(loaded, score_threshold=0.0, midl=MidlConfig(image_class_exponent=0)).score(paths)
+    weighed = Scorer(loaded, score_threshold=0.0, midl=MidlConfig(image_class_exponent=0.5)).score(paths)
+    turned = False
+    for before, after in zip(alone, weighed, strict=True):
+        wanted = before.scores * before.class_probabilities[before.labels] ** 0.5
+        order = np.argsort(-wanted, kind="stable")
+        np.testing.assert_allclose(after.scores, wanted[order], rtol=1e-5)
+        np.testing.assert_array_equal(after.boxes_xyxy, before.boxes_xyxy[order])
+        np.testing.assert_array_equal(after.labels, before.labels[order])
+        np.testing.assert_array_equal(after.box_uncertainties, before.box_uncertainties[order])
+        turned |= bool((np.diff(order) < 0).any())
+        for name in ("uncertainty", "printed_uncertainty", "entropy", "margin", "least_confidence"):
+            assert getattr(after, name) == getattr(before, name), name
+    assert turned, "no image in which the classes of the image change the order of its boxes"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(weights="none", steps=1, warmup_steps=0, method="plain"),
+        TrainConfig(weights="none", steps=1, warmup_steps=0, midl=MidlConfig(mil_weight=0)),
+    ],
+    ids=["plain", "without MIL loss"],
+)
+def test_a_head_that_was_not_trained_has_no_say(
+    tmp_path: Path, images: list[LabeledImage], loaded: LoadedDetector, config: TrainConfig
+) -> None:
+    save_detector(tmp_path, loaded.detector, config, categories=CATEGORIES, labels_sha256="")
+    score = Scorer(tmp_path, score_threshold=0.0).score([images[0].path])[0]
+    alone = Scorer(loaded, score_threshold=0.0, midl=MidlConfig(image_class_exponent=0)).score([images[0].path])[0]
+    np.testing.assert_array_equal(score.scores, alone.scores)
+    save_detector(tmp_path, loaded.detector, CONFIG, categories=CATEGORIES, labels_sha256="")
+    assert not np.array_equal(Scorer(tmp_path, score_threshold=0.0).score([images[0].path])[0].scores, alone.scores)
+
+
+def test_masks_stay_with_their_boxes() -> None:
+    masks = torch.arange(2.0).reshape(2, 1, 1)
+    found = Detections(torch.eye(2, 4), torch.tensor([0, 1]), torch.tensor([0.9, 0.8]), torch.tensor([7, 3]), masks)
+    weighed = weighed_by_image(found, torch.tensor([0.01, 0.81]), 0.5)
+    assert weighed.scores.tolist() == pytest.approx([0.72, 0.09])
+    assert weighed.masks is not None
+    assert (weighed.labels.tolist(), weighed.instances.tolist(), weighed.masks.flatten().tolist()) == (
+        [1, 0],
+        [3, 7],
+        [1, 0],
+    )
+    assert torch.equal(weighed.boxes, found.boxes.flip(0))
 
 
 def test_pickles_are_not_read(tmp_path: Path, loaded: LoadedDetector) -> None:
