@@ -11,7 +11,8 @@ Columns of a detector's part, one row a frame:
   embedding                 (128,), length 1: features of objects, classes and scene (detectors/image_features.py)
   class_probabilities       Eq. 8, one value a class
   boxes_xyxy                predicted boxes in pixels of the cached JPEG, best first
-  labels, scores, box_uncertainties   of those boxes; labels index the categories of run.json
+  labels, scores, box_uncertainties   of those boxes; labels index the categories of run.json; a score is that of the
+                            classifiers, weighed by the probability of its class in the image
 """
 
 from collections.abc import Sequence
@@ -35,8 +36,9 @@ SCALAR_COLUMNS = (
     "least_confidence",
 )
 EMBEDDING_DIM = 128
-DETECTOR_FORMAT = 4
-"""Counts the sets of columns that detectors' parts have had. It is in a run's name: parts of two are never mixed."""
+DETECTOR_FORMAT = 5
+"""Counts the sets of columns that detectors' parts have had, and what they mean (5: box scores know the classes of the
+image). It is in a run's name: parts of two are never mixed."""
 
 
 def detector_scorer(directory: Path) -> ShardScorer:
