@@ -27,6 +27,9 @@ DEFAULT_WEIGHT_DECAY: Mapping[str, float] = {"adamw": 1e-2, "sgd": 1e-4}
 # part far already at 1, where Mask R-CNN detects better than at 10; for SSD300 1 was too weak (docs/method.md).
 _PAPER_LAMBDA = 10.0
 _DEFAULT_LAMBDA: Mapping[str, float] = {"retinanet": 1.0, "mask-rcnn": 1.0}
+# The classes of RetinaNet's sigmoid do not compete for a box, so that what the image shows has something to add. Under
+# the softmax of the others it had not (docs/results/midl.md).
+_DEFAULT_IMAGE_CLASS_EXPONENT: Mapping[str, float] = {"retinanet": 0.15}
 _WARMUP_STEPS = 50
 # A reading of the paper's 26 epochs, whose split it does not give. As shares of `steps` they also fit a small labeled
 # set, on which 26 epochs would be too few steps.
@@ -83,7 +86,7 @@ class MidlConfig:
         over all instances (Table 5's other selections). Scoring alone follows it, not training.
     image_class_exponent: a box's score is that of the classifiers times (P of its class in the image, Eq. 8) to this
         power: what MIL knows of the image counts for its boxes (docs/results/midl.md). 0 is the paper's form, and what
-        a detector has whose MIL head was not trained.
+        a detector has whose MIL head was not trained; None takes the default of the detector that is trained, else 0.
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.
     mil_weight: factor on the MIL loss. Eq. 12 has 1, at which the light RetinaNet detected far worse (docs/method.md).
     mil_on_unlabeled: also apply the MIL loss to unlabeled images, with pseudo labels from the two classifiers.
@@ -100,7 +103,7 @@ class MidlConfig:
     discrepancy_cap: float | None = 0.05
     given_object: bool = True
     image_score: ImageScore = "joint"
-    image_class_exponent: float = 0.15
+    image_class_exponent: float | None = None
     delta_fg: float = 0.0
     mil_weight: float = 0.1
     mil_on_unlabeled: bool = True
@@ -114,7 +117,8 @@ class MidlConfig:
         if not abs(self.class_bias) < float("inf"):
             raise ValueError(f"class_bias must be a finite number, got {self.class_bias!r}")
         _positive("mil_weight", self.mil_weight, zero=True)
-        _positive("image_class_exponent", self.image_class_exponent, zero=True)
+        if self.image_class_exponent is not None:
+            _positive("image_class_exponent", self.image_class_exponent, zero=True)
         if self.discrepancy_cap is not None:
             _positive("discrepancy_cap", self.discrepancy_cap)
 
@@ -227,9 +231,12 @@ class TrainConfig:
     @property
     def scoring_midl(self) -> MidlConfig:
         """The switches that the trained detector scores by: a MIL head that was not trained has no say in its boxes."""
-        if self.method == "midl" and self.midl.mil_weight > 0:
-            return self.midl
-        return replace(self.midl, image_class_exponent=0.0)
+        exponent = self.midl.image_class_exponent
+        if self.method == "plain" or self.midl.mil_weight == 0:
+            exponent = 0.0
+        elif exponent is None:
+            exponent = _DEFAULT_IMAGE_CLASS_EXPONENT.get(self.detector, 0.0)
+        return replace(self.midl, image_class_exponent=exponent)
 
     @property
     def warmup(self) -> int:

@@ -164,7 +164,7 @@ class Scorer:
             max_boxes=self._max_boxes,
         )
         found = [
-            weighed_by_image(boxes, probabilities, self.midl.image_class_exponent)
+            weighed_by_image(boxes, probabilities, self.midl.image_class_exponent or 0.0)
             for boxes, probabilities in zip(found, scored.bags.class_probabilities, strict=True)
         ]
         embeddings = image_embeddings(self.detector, scored.features, instances, scored.bags)

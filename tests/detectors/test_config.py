@@ -56,6 +56,16 @@ def test_midl_switches_are_refused() -> None:
         MidlConfig(class_probability="learned")  # type: ignore[arg-type]
 
 
+def test_the_classes_of_the_image_weigh_where_they_help() -> None:
+    exponents = {
+        name: TrainConfig(detector=name).scoring_midl.image_class_exponent
+        for name in ("retinanet", "ssd300", "mask-rcnn")
+    }
+    assert exponents == {"retinanet": 0.15, "ssd300": 0, "mask-rcnn": 0}
+    chosen = TrainConfig(detector="ssd300", midl=MidlConfig(image_class_exponent=0.3))
+    assert chosen.scoring_midl.image_class_exponent == 0.3
+
+
 def test_config_round_trip_and_unknown_keys() -> None:
     config = TrainConfig(steps=7, warmup_steps=2, midl=MidlConfig(tie_objectness=False))
     assert TrainConfig.from_dict(config.to_dict()) == config
