@@ -12,6 +12,7 @@ from example import COLD, TRAIN, Example
 from PIL import Image
 
 from curate.pipeline.score import score
+from curate.scoring.scorers import DETECTOR_FORMAT
 from curate.workspace import Workspace
 
 
@@ -230,7 +231,7 @@ def test_scores_without_the_present_columns_stay_and_a_new_run_is_made(ranked: P
     workspace = tmp_path / "w"
     shutil.copytree(ranked, workspace)
     run = next((workspace / "scores").glob("retinanet-*"))
-    old = run.rename(run.with_name(run.name.removesuffix("-v4")))
+    old = run.rename(run.with_name(run.name.removesuffix(f"-v{DETECTOR_FORMAT}")))
     assert old.name != run.name
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     detector = next((workspace / "detectors").iterdir()).name
