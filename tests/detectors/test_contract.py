@@ -94,8 +94,8 @@ def assert_close(first: ImageScore, second: ImageScore) -> None:
         )
 
 
-def loaded(name: str) -> LoadedDetector:
-    detector = tiny(name)
+def loaded(name: str, midl: MidlConfig | None = None) -> LoadedDetector:
+    detector = tiny(name, midl=midl)
     spread_classifiers(detector, 0.3)
     return LoadedDetector(detector.eval(), CATEGORIES, None, "")
 
@@ -115,8 +115,8 @@ def test_scores_do_not_depend_on_the_batch(tmp_path: Path, name: str) -> None:
 
 
 def test_save_and_load_give_the_same_scores(tmp_path: Path, images: list[LabeledImage], name: str) -> None:
-    detector = loaded(name)
     config = TrainConfig(detector=name, weights="none", steps=1, warmup_steps=0)
+    detector = loaded(name, config.scoring_midl)
     save_detector(tmp_path, detector.detector, config, categories=CATEGORIES, labels_sha256="abc")
     again = load_detector(tmp_path)
     assert again.categories == CATEGORIES
