@@ -1,6 +1,6 @@
 """Tables and plots of `trainings.py`'s CSV file: mean and standard deviation over seeds, straight from the lines.
 
-    python benchmarks/midl/report.py midl.csv [--plots FOLDER]
+    python benchmarks/midl/report.py midl.csv [--variants plain midl] [--plots FOLDER]
 
 Plots, as PNG, are AP50 and AP by labelled share and by steps, and by steps also the loss on the labelled images at the
 end of the training; of shares and steps, what is not the axis has lines of its own.
@@ -23,12 +23,18 @@ _PLOTS_WIDE = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tables and plots of a CSV file of trainings.")
     parser.add_argument("csv", type=Path)
+    parser.add_argument("--variants", nargs="+", help="of these variants alone (all)")
     parser.add_argument("--plots", type=Path, help="write plots to this folder")
     arguments = parser.parse_args()
     with arguments.csv.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    print(table(rows, [*accuracy_columns(rows), *(["loss"] if "loss" in rows[0] else [])]))
-    print()
+    if arguments.variants is not None:
+        rows = [row for row in rows if row["variant"] in arguments.variants]
+    if not rows:
+        parser.error(f"{arguments.csv} has no line of {', '.join(arguments.variants or ['any training'])}")
+    for own in groups(rows, ("data", "detector")).values():
+        print(table(own, [*accuracy_columns(own), *(["loss"] if "loss" in own[0] else [])]))
+        print()
     print(differences(rows))
     print()
     print(table(rows, ["objectness_mass_ratio", "image_AP"], having="image_AP", digits=2))
@@ -113,7 +119,8 @@ def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
         return
     other = "steps" if axis == "share" else "share"
     several = len({row[other] for row in rows}) > 1
-    columns = sorted(accuracy_columns(rows), key=lambda name: not name.endswith("_AP50"))
+    columns = [name for name in accuracy_columns(rows) if "_alone_" not in name]
+    columns.sort(key=lambda name: not name.endswith("_AP50"))
     columns += ["loss"] if axis == "steps" and numbers(rows, "loss") else []
     high = math.ceil(len(columns) / _PLOTS_WIDE)
     wide = min(len(columns), _PLOTS_WIDE)
@@ -131,7 +138,10 @@ def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
                 capsize=3,
                 marker="o",
             )
+        places = sorted({float(row[axis]) for row in rows})
         axes.set_xscale("log")
+        axes.set_xticks(places, [f"{place:.0%}" if axis == "share" else f"{place:.0f}" for place in places])
+        axes.minorticks_off()
         axes.set_xlabel("labelled share of the pool" if axis == "share" else "steps")
         axes.set_title(f"{rows[0]['detector']}, {rows[0]['data']}: {column}")
         axes.legend(fontsize=8)
