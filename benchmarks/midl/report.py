@@ -109,6 +109,11 @@ def numbers(rows: Iterable[Row], column: str) -> list[float]:
     return [float(row[column]) for row in rows if row.get(column) not in (None, "", "nan")]
 
 
+def named(setting: str, value: str) -> str:
+    """A share as per cent, steps as a whole number."""
+    return f"{float(value):.0%}" if setting == "share" else f"{float(value):.0f}"
+
+
 def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
     """Accuracy of each variant over the labelled share, or accuracy and loss over the steps; nothing where that was not
     varied.
@@ -118,6 +123,7 @@ def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
     if len({row[axis] for row in rows}) < 2:
         return
     other = "steps" if axis == "share" else "share"
+    unit = "steps" if other == "steps" else "labelled"
     several = len({row[other] for row in rows}) > 1
     columns = [name for name in accuracy_columns(rows) if "_alone_" not in name]
     columns.sort(key=lambda name: not name.endswith("_AP50"))
@@ -134,13 +140,13 @@ def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
                 [place for place, _ in points],
                 [mean(values) for _, values in points],
                 [stdev(values) if len(values) > 1 else 0 for _, values in points],
-                label=f"{variant}, {other} {value}" if several else variant,
+                label=f"{variant}, {named(other, value)} {unit}" if several else variant,
                 capsize=3,
                 marker="o",
             )
         places = sorted({float(row[axis]) for row in rows})
         axes.set_xscale("log")
-        axes.set_xticks(places, [f"{place:.0%}" if axis == "share" else f"{place:.0f}" for place in places])
+        axes.set_xticks(places, [named(axis, str(place)) for place in places])
         axes.minorticks_off()
         axes.set_xlabel("labelled share of the pool" if axis == "share" else "steps")
         axes.set_title(f"{rows[0]['detector']}, {rows[0]['data']}: {column}")
