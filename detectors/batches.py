@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 
+from detectors.ahead import ahead
 from detectors.config import TrainConfig
-from detectors.cpu import one_core_a_thread
 from detectors.data import Batch, LabeledImage, augmentation_rng, collate, draw, load_sample
+from detectors.images import DecodedImages
 from detectors.midl.schedule import Stage, StageSpan
 
 _LABELED, _UNLABELED = 0, 1
 _STEPS_AHEAD = 4
-# Decoding and resizing let go of the interpreter lock; more threads than this wait for the disk.
-_MAX_THREADS = 8
 
 
 class StepBatch:
@@ -43,7 +40,10 @@ class StepBatch:
 
 
 class BatchLoader:
-    """Batches by step number: a resumed run draws exactly the batches that an unkilled one would have drawn."""
+    """Batches by step number: a resumed run draws exactly the batches that an unkilled one would have drawn.
+
+    Pixels are augmented where `decoded` keeps them, in a GPU's memory or a CPU's; labels always on the CPU.
+    """
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class BatchLoader:
         divisor: int,
         masks: bool = False,
         rank: int = 0,
+        decoded: DecodedImages | None = None,
     ) -> None:
         self._config = config
         self._labeled = labeled
@@ -63,6 +64,7 @@ class BatchLoader:
         self._divisor = divisor
         self._masks = masks
         self._rank = rank
+        self._decoded = decoded or DecodedImages(torch.device("cpu"))
 
     def stage(self, step: int) -> Stage:
         """Return the stage of a step."""
@@ -76,21 +78,8 @@ class BatchLoader:
         return StepBatch(step, stage, labeled, unlabeled)
 
     def steps(self, start: int) -> Iterator[StepBatch]:
-        """Yield the batches from step `start` to the end, in order."""
-        stop = self._config.steps
-        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1), initializer=one_core_a_thread) as pool:
-            ahead: list[Future[StepBatch]] = [
-                pool.submit(self.load, s) for s in range(start, min(start + _STEPS_AHEAD, stop))
-            ]
-            try:
-                for step in range(start, stop):
-                    batch = ahead.pop(0).result()
-                    if step + _STEPS_AHEAD < stop:
-                        ahead.append(pool.submit(self.load, step + _STEPS_AHEAD))
-                    yield batch
-            finally:
-                for future in ahead:
-                    future.cancel()
+        """The batches from step `start` to the end, in order."""
+        return ahead(self.load, range(start, self._config.steps), depth=_STEPS_AHEAD)
 
     def _batch(self, images: Sequence[LabeledImage] | Sequence[Path], step: int, stream: int) -> Batch:
         config = self._config
@@ -104,6 +93,7 @@ class BatchLoader:
                 else None,
                 masks=self._masks,
                 crops=config.crops,
+                decode=self._decoded.decode,
             )
             for position, index in enumerate(chosen)
             if position % config.devices == self._rank

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from detectors.augment import Picture, draw_flip, draw_jitter, flipped, picture_of, recut
+from detectors.images import decode_image, resized
 from detectors.masks import Segmentation, draw_masks
 from detectors.model import Target
 
@@ -124,39 +124,6 @@ def load_coco(
     ], names
 
 
-def file_size_wh(path: Path) -> tuple[int, int]:
-    """Read an image's width and height from its header."""
-    with Image.open(path) as opened:
-        size: tuple[int, int] = opened.size
-    return size
-
-
-def read_image(path: Path, *, image_size: int | None = None, jitter: float = 1.0) -> tuple[Tensor, tuple[int, int]]:
-    """Read an image as (3, H, W) uint8 RGB.
-
-    image_size: long side to which a larger image is shrunk; jitter: further factor on its size.
-
-    Returns: the image, and width and height of the file's.
-
-    Raises:
-        FileNotFoundError: there is no such file. ValueError: it cannot be decoded.
-    """
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"cannot decode image {path}: {error}") from error
-    width, height = picture.size
-    factor = jitter * (min(1.0, image_size / max(width, height)) if image_size else 1.0)
-    new = (max(1, round(width * factor)), max(1, round(height * factor)))
-    if new != (width, height):
-        picture = picture.resize(new, Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()  # (3, H, W)
-    return pixels, (width, height)
-
-
 def load_sample(
     item: LabeledImage | Path,
     *,
@@ -164,10 +131,15 @@ def load_sample(
     rng: np.random.Generator | None = None,
     masks: bool = False,
     crops: bool = False,
+    decode: Callable[[Path], Tensor] = decode_image,
 ) -> Sample:
     """Read one image, with its labels if it has any; `rng` augments it, None leaves it as it is.
 
-    masks: decode the masks too. crops: augment by SSD's crops and zooming out in the place of scale jitter.
+    masks: decode the masks too. crops: augment by SSD's crops and zooming out in the place of scale jitter. decode:
+    gives the pixels of a file, (3, H, W) uint8; where they lie, the image is augmented.
+
+    Raises:
+        FileNotFoundError: there is no such file. ValueError: it cannot be decoded.
     """
     jitter, flip = 1.0, False
     if rng is not None:
@@ -175,8 +147,11 @@ def load_sample(
         flip = draw_flip(rng)
     path, name = (item, str(item)) if isinstance(item, Path) else (item.path, item.name)
     recuts = rng is not None and crops
+    decoded = decode(path)
+    height, width = decoded.shape[1:]
+    file_wh = (width, height)
     # A crop is cut from the file's own pixels and shrunk after.
-    image, file_wh = read_image(path, image_size=None if recuts else image_size, jitter=jitter)
+    image = resized(decoded, image_size=None if recuts else image_size, factor=jitter)
     picture = _picture(item, image, file_wh, masks=masks)
     if flip:
         picture = flipped(picture)
@@ -202,7 +177,7 @@ def _picture(item: LabeledImage | Path, image: Tensor, file_wh: tuple[int, int],
 def collate(samples: Sequence[Sample], *, divisor: int) -> Batch:
     """Pad images to one size, a multiple of `divisor`, on the right and at the bottom."""
     height, width = (-(-max(s.image.shape[axis] for s in samples) // divisor) * divisor for axis in (1, 2))
-    images = torch.zeros((len(samples), 3, height, width), dtype=torch.uint8)
+    images = samples[0].image.new_zeros((len(samples), 3, height, width))
     for row, sample in zip(images, samples, strict=True):
         row[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
     sizes = torch.tensor([list(s.image.shape[1:]) for s in samples])

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from detectors.ahead import ahead
 from detectors.backbones import build_trunk
-from detectors.data import read_image
+from detectors.images import decode_image, resized
 
 _PROJECTION_SEED = 20240612
 _DEFAULT_SIZE = 320
@@ -63,14 +64,16 @@ class Embedder:
     def _batches(self, paths: Sequence[Path]) -> Iterator[torch.Tensor]:
         """The images as (b, 3, H, W) uint8, in order, b at most `_BATCH`."""
         waiting: list[torch.Tensor] = []
-        for path in paths:
-            image, _ = read_image(path, image_size=self._image_size)
+        for image in ahead(self._read, paths, depth=2 * _BATCH):
             if waiting and (len(waiting) == _BATCH or waiting[0].shape != image.shape):
                 yield torch.stack(waiting)
                 waiting = []
             waiting.append(image)
         if waiting:
             yield torch.stack(waiting)
+
+    def _read(self, path: Path) -> torch.Tensor:
+        return resized(decode_image(path), image_size=self._image_size)
 
     def _embed_batch(self, images: torch.Tensor) -> np.ndarray:
         x = (images.to(self.device).float() / 255 - self._mean) / self._std

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from detectors.checkpoint import LoadedDetector
-from detectors.data import LabeledImage, file_size_wh, load_sample
+from detectors.data import LabeledImage, load_sample
+from detectors.images import file_size_wh
 from detectors.inference import ImageScore, Scorer
 from detectors.masks import draw_masks
 from detectors.midl.bags import on_objects

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detectors.ahead import ahead
 from detectors.checkpoint import LoadedDetector, load_detector
 from detectors.classification_uncertainty import ClassificationUncertainty, classification_uncertainty
 from detectors.config import MidlConfig
@@ -179,8 +181,8 @@ class Scorer:
     def _groups(self, paths: Sequence[Path]) -> Iterator[tuple[list[int], list[Sample]]]:
         """Yield batches of images of one padded size, so that no image sees more padding than it would alone."""
         waiting: dict[tuple[int, int], tuple[list[int], list[Sample]]] = {}
-        for place, path in enumerate(paths):
-            sample = load_sample(path, image_size=self.image_size)
+        read = partial(load_sample, image_size=self.image_size)
+        for place, sample in enumerate(ahead(read, paths, depth=2 * self._batch_size)):
             divisor = self.detector.size_divisor
             key = (-(-sample.image.shape[1] // divisor), -(-sample.image.shape[2] // divisor))
             places, samples = waiting.setdefault(key, ([], []))

@@ -30,6 +30,7 @@ from detectors.config import TrainConfig
 from detectors.cpu import keep_kernels_and_memory
 from detectors.data import LabeledImage
 from detectors.evaluation import evaluate, evaluate_mil
+from detectors.images import DecodedImages
 from detectors.inference import Scorer
 from detectors.midl.schedule import Stage, StageSpan, lr_factor
 from detectors.model import MidlDetector
@@ -134,6 +135,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         divisor=detector.size_divisor,
         masks=detector.makes_masks,
         rank=fabric.global_rank,
+        decoded=DecodedImages(fabric.device),
     )
     checkpoints = _checkpoint_steps(config, job.spans, len(job.labeled))
     stage = None
@@ -147,7 +149,9 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
                 batch.step, steps=config.steps, warmup_steps=config.warmup, drop=config.lr_drop
             )
         terms = module(batch.to(fabric.device))
-        losses = {name: float(value.detach()) for name, value in terms.items()}
+        # Each number read from a GPU waits for it: all of them at once.
+        values = torch.stack([value.detach().float() for value in terms.values()]).tolist()
+        losses = dict(zip(terms, values, strict=True))
         if not all(math.isfinite(value) for value in losses.values()):
             raise NonFiniteLossError(
                 f"loss is not finite at step {batch.step} ({batch.stage}): {losses}; images {', '.join(batch.names)}; "
