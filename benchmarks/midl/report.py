@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 Row = dict[str, str]
-_SETTINGS = ("data", "detector", "share", "steps", "image_size")
+_SETTINGS = ("data", "detector", "backbone", "share", "steps", "image_size")
 _FIGURES = ("AP", "AP50", "mask_AP", "mask_AP50")
 _PLOTS_WIDE = 3
 
@@ -28,11 +28,12 @@ def main() -> None:
     arguments = parser.parse_args()
     with arguments.csv.open(newline="") as file:
         rows = list(csv.DictReader(file))
+    rows.sort(key=lambda row: [number_or_name(row[name]) for name in _SETTINGS])
     if arguments.variants is not None:
         rows = [row for row in rows if row["variant"] in arguments.variants]
     if not rows:
         parser.error(f"{arguments.csv} has no line of {', '.join(arguments.variants or ['any training'])}")
-    for own in groups(rows, ("data", "detector")).values():
+    for own in groups(rows, ("data", "detector", "backbone")).values():
         print(table(own, [*accuracy_columns(own), *(["loss"] if "loss" in own[0] else [])]))
         print()
     print(differences(rows))
@@ -42,9 +43,9 @@ def main() -> None:
     print(table(rows, [name for name in rows[0] if name.startswith("rank_")], having="rank_uncertainty", digits=2))
     if arguments.plots:
         arguments.plots.mkdir(parents=True, exist_ok=True)
-        for (data, detector, size), own in groups(rows, ("data", "detector", "image_size")).items():
+        for key, own in groups(rows, ("data", "detector", "backbone", "image_size")).items():
             for axis in ("share", "steps"):
-                plot(own, axis, arguments.plots / f"{data}-{detector}-{size}px-{axis}.png")
+                plot(own, axis, arguments.plots / f"{'-'.join(key)}px-{axis}.png")
 
 
 def accuracy_columns(rows: Sequence[Row]) -> list[str]:
@@ -77,9 +78,12 @@ def table(rows: Sequence[Row], columns: Sequence[str], *, having: str = "", digi
 
 def differences(rows: Sequence[Row]) -> str:
     """Each variant less plain training of the same seed, setting by setting: seeds are paired."""
-    lines = ["| data | detector | share | steps | variant less plain | seeds | AP50 |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        f"| {' | '.join((*_SETTINGS, 'variant less plain', 'seeds', 'AP50'))} |",
+        f"|{'---|' * (len(_SETTINGS) + 3)}",
+    ]
     columns = [name for name in accuracy_columns(rows) if name.endswith("AP50")]
-    for (data, detector, share, steps, size), own in groups(rows, _SETTINGS).items():
+    for key, own in groups(rows, _SETTINGS).items():
         plain = {row["seed"]: row for row in own if row["variant"] == "plain"}
         for variant in dict.fromkeys(row["variant"] for row in own if row["variant"] != "plain"):
             pairs = [(row, plain[row["seed"]]) for row in own if row["variant"] == variant and row["seed"] in plain]
@@ -90,10 +94,16 @@ def differences(rows: Sequence[Row]) -> str:
                 for name in columns
                 if any(a[name] for a, _ in pairs)
             ]
-            lines.append(
-                f"| {data} {size} px | {detector} | {share} | {steps} | {variant} | {len(pairs)} | {', '.join(shown)} |"
-            )
+            lines.append(f"| {' | '.join((*key, variant, str(len(pairs)), ', '.join(shown)))} |")
     return "\n".join(lines)
+
+
+def number_or_name(value: str) -> tuple[float, str]:
+    """A key that sorts 0.05 before 0.1 and 600 before 1000, and names by the alphabet."""
+    try:
+        return float(value), ""
+    except ValueError:
+        return math.inf, value
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -129,7 +139,7 @@ def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
     columns.sort(key=lambda name: not name.endswith("_AP50"))
     columns += ["loss"] if axis == "steps" and numbers(rows, "loss") else []
     high = math.ceil(len(columns) / _PLOTS_WIDE)
-    wide = min(len(columns), _PLOTS_WIDE)
+    wide = math.ceil(len(columns) / high)
     figure = Figure(figsize=(4.5 * wide, 3.5 * high), layout="constrained")
     panels = iter(figure.subplots(high, wide, squeeze=False).flat)
     for column, axes in zip(columns, panels, strict=False):  # the last row may have room left
@@ -149,7 +159,7 @@ def plot(rows: Sequence[Row], axis: str, path: Path) -> None:
         axes.set_xticks(places, [named(axis, str(place)) for place in places])
         axes.minorticks_off()
         axes.set_xlabel("labelled share of the pool" if axis == "share" else "steps")
-        axes.set_title(f"{rows[0]['detector']}, {rows[0]['data']}: {column}")
+        axes.set_title(f"{rows[0]['detector']} on {rows[0]['backbone']}, {rows[0]['data']}: {column}", fontsize=9)
         axes.legend(fontsize=8)
     for axes in panels:
         axes.set_axis_off()

@@ -27,7 +27,7 @@ from detectors.config import TrainConfig
 from detectors.data import load_coco
 from detectors.registry import detector_names
 
-KEY = ("data", "detector", "variant", "share", "steps", "image_size", "seed")
+KEY = ("data", "detector", "backbone", "variant", "share", "steps", "image_size", "seed")
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def planned(arguments: argparse.Namespace) -> Iterator[Run]:
             image_size=arguments.image_size,
             seed=seed,
         )
-        key = (name, arguments.detector, variant, f"{share:g}", str(steps), str(arguments.image_size), str(seed))
-        yield Run(key, share, config)
+        numbers = (f"{share:g}", str(steps), str(arguments.image_size), str(seed))
+        yield Run((name, arguments.detector, arguments.backbone, variant, *numbers), share, config)
 
 
 def finished(path: Path, key: Sequence[str] = KEY) -> set[tuple[str, ...]]:
@@ -121,7 +121,12 @@ def finished(path: Path, key: Sequence[str] = KEY) -> set[tuple[str, ...]]:
     if not path.exists():
         return set()
     with path.open(newline="") as file:
-        return {tuple(row[name] for name in key) for row in csv.DictReader(file)}
+        reader = csv.DictReader(file)
+        if missing := [name for name in key if name not in (reader.fieldnames or ())]:
+            raise SystemExit(
+                f"{path} has no column {', '.join(missing)}: name another file, or add what its lines have"
+            )
+        return {tuple(row[name] for name in key) for row in reader}
 
 
 def write(path: Path, row: dict[str, Any]) -> None:
