@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with arguments.csv.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    rows.sort(key=lambda row: [number_or_name(row[name]) for name in _SETTINGS])
+    rows.sort(key=lambda row: ([number_or_name(row[name]) for name in _SETTINGS], row["variant"] != "plain"))
     if arguments.variants is not None:
         rows = [row for row in rows if row["variant"] in arguments.variants]
     if not rows:
