@@ -10,7 +10,7 @@ from typer.main import get_command
 from curate.cli.app import app
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 CALL = re.compile(r"(?:^|`|\$ )(?:\w+=\S+ )?curate (\w+)([^`\n#]*)", re.MULTILINE)
 
