@@ -13,12 +13,18 @@ from curate.types import Skipped
 
 _LOG_EVERY_S = 30.0
 _SKIPPED_SHOWN = 5
+_SLOW = 0.1
+
+
+def pace(per_second: float, unit: str) -> str:
+    """Return "12.3 steps/s", or where a step takes more than ten seconds "12.3 s each". per_second: above 0."""
+    return f"{per_second:,.1f} {unit}/s" if per_second >= _SLOW else f"{1 / per_second:,.1f} s each"
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "")
+        return Text(pace(speed, task.fields["unit"]) if speed else "")
 
 
 class ConsoleProgress:
@@ -51,18 +57,19 @@ class ConsoleProgress:
         now = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._task, advance=count, detail=self._detail)
-        elif now - self._logged >= _LOG_EVERY_S:
+        elif self._done and now - self._logged >= _LOG_EVERY_S:
             self._logged = now
             rate = self._done / (now - self._began)
-            left = f", {(self._total - self._done) / rate:,.0f} s left" if self._total and rate else ""
+            left = f", {(self._total - self._done) / rate:,.0f} s left" if self._total else ""
             of = f" of {self._total:,}" if self._total else ""
-            self.say(f"  {self._title}: {self._done:,}{of} {self._unit}, {rate:,.1f}/s{left}  {self._detail}".rstrip())
+            done = f"{self._done:,}{of} {self._unit}, {pace(rate, self._unit)}"
+            self.say(f"  {self._title}: {done}{left}  {self._detail}".rstrip())
 
     def finish(self) -> None:
         """End the bar with a line of what was done."""
         self.stop()
         elapsed = time.monotonic() - self._began
-        rate = f", {self._done / elapsed:,.1f} {self._unit}/s" if self._done and elapsed > 0 else ""
+        rate = f", {pace(self._done / elapsed, self._unit)}" if self._done and elapsed > 0 else ""
         self.say(f"{self._title}: {self._done:,} {self._unit} in {elapsed:,.1f} s{rate}")
 
     def say(self, text: str) -> None:
