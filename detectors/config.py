@@ -150,6 +150,8 @@ class TrainConfig:
     augment: horizontal flips and scale jitter.
     crops: SSD's crops and zooming out in the place of scale jitter. They need a long training.
     checkpoint_every: steps between resume files; None: an epoch of the labeled set, within 50 to 500 steps.
+    image_memory: GiB on each device that may hold decoded images; None: a quarter of what is free on a GPU, 2 of a
+        CPU's memory. With 0 each image is decoded every time.
     """
 
     detector: str = "retinanet"
@@ -177,6 +179,7 @@ class TrainConfig:
     augment: bool = True
     crops: bool = False
     checkpoint_every: int | None = None
+    image_memory: float | None = None
 
     def __post_init__(self) -> None:
         from detectors.registry import check_backbone, check_detector
@@ -194,7 +197,7 @@ class TrainConfig:
         _positive("seed", self.seed, zero=True)
         if not 0 < self.lr_drop <= 1:
             raise ValueError(f"lr_drop must be above 0 and at most 1, got {self.lr_drop!r}")
-        for name in ("lambda_", "weight_decay", "warmup_steps"):
+        for name in ("lambda_", "weight_decay", "warmup_steps", "image_memory"):
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name), zero=True)
         if not self.stages:

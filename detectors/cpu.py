@@ -6,6 +6,7 @@ import ctypes
 import os
 
 import threadpoolctl
+import torch
 
 # glibc's mallopt, from malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -36,5 +37,7 @@ def one_core_a_thread() -> None:
     OpenMP no longer waits actively anywhere, and every convolution of the training thread ends in a wake-up by the
     kernel: on two cores a step takes a quarter longer.
     """
+    # A thread takes what torch.set_num_threads said at its first operation: before the limit, that is.
+    torch.get_num_threads()
     # Not torch.set_num_threads, which sets MKL's threads for the whole process.
     threadpoolctl.threadpool_limits(limits=1, user_api="openmp")

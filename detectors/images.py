@@ -12,7 +12,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize_image
 
-_HOST_BYTES = 2 * 2**30
+from detectors.pixels import to_rgb
+
+HOST_BYTES = 2 * 2**30
 _GPU_SHARE = 0.25
 
 
@@ -24,14 +26,16 @@ def file_size_wh(path: Path) -> tuple[int, int]:
 
 
 def decode_image(path: Path) -> Tensor:
-    """Read an image as (3, H, W) uint8 RGB, without applying an EXIF rotation.
+    """Read an image as (3, H, W) uint8 RGB, pixels as `to_rgb` has them.
+
+    An EXIF rotation is not applied, but to TIFF files, which Pillow turns itself.
 
     Raises:
         FileNotFoundError: there is no such file. ValueError: it cannot be decoded.
     """
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+            picture = to_rgb(opened)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -85,6 +89,6 @@ class DecodedImages:
 def _room(device: torch.device) -> int:
     """Bytes that decoded images may take by default."""
     if device.type != "cuda":
-        return _HOST_BYTES
+        return HOST_BYTES
     free, _ = torch.cuda.mem_get_info(device)
     return int(_GPU_SHARE * free)

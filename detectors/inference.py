@@ -25,6 +25,9 @@ from detectors.midl.probabilities import class_scores
 from detectors.model import Detections, Instances
 from detectors.postprocess import weighed_by_image
 
+# Images wait for others of their size, in batches at most.
+_WAITING = 8
+
 __all__ = ["Explanation", "ImageScore", "LoadedDetector", "ScoredBatch", "Scorer", "load_detector"]
 
 
@@ -190,6 +193,9 @@ class Scorer:
             samples.append(sample)
             if len(places) == self._batch_size:
                 yield waiting.pop(key)
+            elif sum(len(group) for group, _ in waiting.values()) > _WAITING * self._batch_size:
+                # Images of many sizes: no more of them are held than this.
+                yield waiting.pop(max(waiting, key=lambda size: len(waiting[size][0])))
         yield from waiting.values()
 
 

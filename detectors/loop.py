@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,22 +29,19 @@ from detectors.config import TrainConfig
 from detectors.cpu import keep_kernels_and_memory
 from detectors.data import LabeledImage
 from detectors.evaluation import evaluate, evaluate_mil
-from detectors.images import DecodedImages
+from detectors.images import HOST_BYTES, DecodedImages
 from detectors.inference import Scorer
 from detectors.midl.schedule import Stage, StageSpan, lr_factor
 from detectors.model import MidlDetector
 from detectors.objective import Objective, fixed_parts, freeze_for
 from detectors.registry import build_detector
 from detectors.runlog import RunLog
+from detectors.step import learn
 
 # A resume file is written about once an epoch of the labeled set, within these bounds in steps.
 _CHECKPOINT_STEPS = (50, 500)
 # The measurements of MIL need no more held-out images than this.
 _MIL_IMAGES = 100
-
-
-class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the message names the step and its images."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,6 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
     start = 0
     if resume is not None:
         detector.load_state_dict(resume["detector"])
-        optimizer.load_state_dict(resume["optimizer"])
         log.restore(resume["log"])
         start = int(resume["step"])
     fabric.barrier()  # all processes have read the resume file before it can change
@@ -125,8 +120,13 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         (directory / METRICS).unlink(missing_ok=True)
     module, optimizer = fabric.setup(Objective(detector, config), optimizer)
     average = _average(detector, config)
-    if average is not None and resume is not None:
-        average.load_state_dict(resume["average"])
+    if resume is not None:
+        # Not before: the optimizer's state goes where the parameters are now.
+        optimizer.load_state_dict(resume["optimizer"])
+        if resume.get("precision"):
+            fabric.strategy.precision.load_state_dict(resume["precision"])
+        if average is not None:
+            average.load_state_dict(resume["average"])
     loader = BatchLoader(
         config,
         job.labeled,
@@ -135,12 +135,12 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         divisor=detector.size_divisor,
         masks=detector.makes_masks,
         rank=fabric.global_rank,
-        decoded=DecodedImages(fabric.device),
+        decoded=DecodedImages(fabric.device, limit=_image_room(config, on_cpu=fabric.device.type == "cpu")),
     )
     checkpoints = _checkpoint_steps(config, job.spans, len(job.labeled))
     stage = None
+    began = time.perf_counter()
     for batch in loader.steps(start):
-        began = time.perf_counter()
         if batch.stage is not stage:
             stage = batch.stage
             freeze_for(detector, stage)
@@ -148,19 +148,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
             group["lr"] = config.learning_rate * lr_factor(
                 batch.step, steps=config.steps, warmup_steps=config.warmup, drop=config.lr_drop
             )
-        terms = module(batch.to(fabric.device))
-        # Each number read from a GPU waits for it: all of them at once.
-        values = torch.stack([value.detach().float() for value in terms.values()]).tolist()
-        losses = dict(zip(terms, values, strict=True))
-        if not all(math.isfinite(value) for value in losses.values()):
-            raise NonFiniteLossError(
-                f"loss is not finite at step {batch.step} ({batch.stage}): {losses}; images {', '.join(batch.names)}; "
-                f"lower lr ({config.learning_rate}) or lambda_ ({config.discrepancy_weight})"
-            )
-        fabric.backward(terms["total"])
-        fabric.clip_gradients(module, optimizer, max_norm=config.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        losses = learn(fabric, module, optimizer, batch, config)
         if average is not None:
             average.update_parameters(detector)
         seconds = time.perf_counter() - began
@@ -168,7 +156,8 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         done = batch.step + 1
         if fabric.is_global_zero:
             if done in checkpoints:
-                save_resume(directory, _resume_state(job, detector, optimizer, average, log, done))
+                state = _resume_state(job, detector, optimizer, average, log, done)
+                save_resume(directory, {**state, "precision": fabric.strategy.precision.state_dict()})
             if report is not None:
                 rate = len(batch.names) * config.devices / seconds
                 report(
@@ -182,8 +171,16 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
                         fixed[batch.stage],
                     )
                 )
+        began = time.perf_counter()
     trained = detector if average is None else cast(MidlDetector, average.module)
     return _finish(fabric, job, trained, log, resumed_from=start)
+
+
+def _image_room(config: TrainConfig, *, on_cpu: bool) -> int | None:
+    """Bytes for the decoded images of one process; processes on a CPU share its memory. None: the default."""
+    if config.image_memory is not None:
+        return int(config.image_memory * 2**30)
+    return HOST_BYTES // config.devices if on_cpu else None
 
 
 def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list[str]:

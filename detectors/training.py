@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
-import threading
 import warnings
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,15 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.strategy import Strategy
 
 from detectors.checkpoint import WEIGHTS, check_start, load_metrics
-from detectors.config import TrainConfig
+from detectors.config import TrainConfig, is_weights_file
 from detectors.data import LabeledImage
-from detectors.loop import Job, NonFiniteLossError, StepReport, TrainResult, run
+from detectors.listener import Listener
+from detectors.loop import Job, StepReport, TrainResult, run
 from detectors.midl.schedule import labeled_only, stage_spans
+from detectors.step import NonFiniteLossError
+
+# The other processes of DDP wait so long while the first measures the detector on all held-out images.
+_PATIENCE = timedelta(days=1)
 
 __all__ = ["NonFiniteLossError", "StepReport", "TrainConfig", "TrainResult", "train"]
 
@@ -45,13 +49,14 @@ def train(
     not repeated; otherwise it starts over.
 
     labels_sha256: the caller's digest of the labels, kept in config.json. on_step: called after every step, on one
-    device only.
+    device only; what it raises ends the training at once on one device, on several when all steps are done.
 
     Raises:
         ValueError: no labeled images, no or repeated categories, a label out of range, or `start_from` is another
             detector, or one for other categories.
         FileNotFoundError: an image is missing, or a file of `start_from`.
         NonFiniteLossError: training diverged.
+        MemoryError: a step took more than the GPU has.
     """
     _check(categories, labeled)
     if config.start_from is not None:
@@ -87,23 +92,21 @@ def train(
     # DDP warns in each process that some stage has no unused parameters; others have.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # Processes of DDP cannot call a closure of this one: their reports come back through a queue.
-    reports = multiprocessing.get_context("spawn").SimpleQueue()
-    listener = threading.Thread(target=_listen, args=(reports, on_step), daemon=True)
-    listener.start()
-    try:
+    with Listener(on_step) as listener:
         # Bound into the function: Fabric takes arguments and results apart by field, and refuses frozen dataclasses.
-        result = fabric.launch(partial(_run_in_process, job, reports.put))
-    finally:
-        reports.put(None)
-        listener.join()
+        result = fabric.launch(partial(_run_in_process, job, listener.queue.put))
     return TrainResult(**result)
 
 
-def _run_in_process(job: Job, report: Callable[[StepReport], None], fabric: Fabric) -> dict[str, Any]:
+def _run_in_process(job: Job, report: Callable[[StepReport | Exception], None], fabric: Fabric) -> dict[str, Any]:
     """Train in one process of DDP and return the fields of its TrainResult."""
     # Of a 3x3 kernel with one channel, whose memory layout has two names: no user can do anything about it.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    return vars(run(fabric, job, report))
+    try:
+        return vars(run(fabric, job, report))
+    except (ValueError, OSError, NonFiniteLossError, MemoryError) as error:
+        report(error)
+        raise
 
 
 def _check(categories: Sequence[str], labeled: Sequence[LabeledImage]) -> None:
@@ -119,21 +122,22 @@ def _check(categories: Sequence[str], labeled: Sequence[LabeledImage]) -> None:
 
 def _strategy(config: TrainConfig) -> str | Strategy:
     """One process, or DDP that tolerates parameters without gradient: each stage freezes some."""
-    return "auto" if config.devices == 1 else DDPStrategy(start_method="spawn", find_unused_parameters=True)
+    if config.devices == 1:
+        return "auto"
+    return DDPStrategy(start_method="spawn", find_unused_parameters=True, timeout=_PATIENCE)
 
 
 def _precision(config: TrainConfig) -> Any:
     """Resolve "auto"."""
     if config.precision != "auto":
         return config.precision
-    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if has_bf16 else "32-true"
 
 
-def _listen(reports: Any, on_step: Callable[[StepReport], None] | None) -> None:
-    """Hand reports of other processes to the caller, until None comes."""
-    for report in iter(reports.get, None):
-        if on_step is not None:
-            on_step(report)
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fingerprint(
@@ -146,9 +150,12 @@ def _fingerprint(
 ) -> str:
     """Digest of all that decides weights and metrics; image files count by path and size."""
     settings = config.to_dict()
+    # When resume files are written and how many images are kept changes nothing in what is learned.
+    del settings["checkpoint_every"], settings["image_memory"]
     if config.start_from is not None:
-        settings["start_from"] = hashlib.sha256((Path(config.start_from) / WEIGHTS).read_bytes()).hexdigest()
-    del settings["checkpoint_every"]  # when resume files are written changes nothing in them
+        settings["start_from"] = _sha256(Path(config.start_from) / WEIGHTS)
+    elif is_weights_file(config.weights):
+        settings["weights"] = _sha256(Path(config.weights))
     digest = hashlib.sha256(json.dumps([settings, list(categories), labels_sha256], sort_keys=True).encode())
     digest.update(f"{len(labeled)}\0".encode())
     for image in (*labeled, *held_out):

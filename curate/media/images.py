@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detectors.pixels import to_rgb
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -67,8 +69,8 @@ def is_image(path: Path) -> bool:
 def load(path: Path, imgsz: int | None = None) -> "Image.Image":
     """The upright picture in RGB, its long side at most `imgsz` pixels (None: full size). Of several, the first.
 
-    Transparent parts become white; 16-bit levels are divided by 256, floating point ones taken as 0 to 1, or 0 to
-    255 where they exceed 1. Raises as `describe` does, also for a file that breaks off.
+    Transparent parts and deep pixels are as `to_rgb` has them. Raises as `describe` does, also for a file that breaks
+    off.
     """
     from PIL import Image
 
@@ -91,28 +93,6 @@ def is_upright_jpeg(path: Path) -> bool:
     """Whether the file is, as it is, what `load` gives at full size: a JPEG in RGB or grey without a rotation."""
     with _open(path) as image:
         return _orientation(image) == 1 and image.format == "JPEG" and image.mode in ("RGB", "L")
-
-
-def to_rgb(image: "Image.Image") -> "Image.Image":
-    """`image` as 8-bit RGB."""
-    from PIL import Image
-
-    if image.mode.startswith("I") or image.mode == "F":
-        # Few images need it, and it takes long to import.
-        import numpy as np
-
-        levels = np.asarray(image).astype(np.float64)
-        highest = levels.max(initial=0)
-        if image.mode == "F":
-            levels = levels * 255 if highest <= 1 else levels
-        elif highest > 255:
-            levels = levels / 256
-        return Image.fromarray(np.clip(np.nan_to_num(levels), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        with_alpha = image.convert("RGBA")
-        white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, with_alpha).convert("RGB")
-    return image.convert("RGB")
 
 
 @contextmanager

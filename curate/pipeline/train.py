@@ -97,7 +97,7 @@ def train(
             labels_sha256=sha256,
             on_step=on_step,
         )
-    except (ValueError, OSError, NonFiniteLossError) as error:
+    except (ValueError, OSError, NonFiniteLossError, MemoryError) as error:
         raise CurateError(f"training {name}: {error}") from error
     if stage is not None:
         progress.finish()
@@ -108,7 +108,9 @@ def train(
 
 def detector_name(config: "TrainConfig", labels_sha: str, holdout: float) -> str:
     """`<detector>-<8 hex>`: the same labels and options give the same name, so that a rerun finds its folder."""
-    text = json.dumps([config.to_dict(), labels_sha, holdout], sort_keys=True)
+    settings = config.to_dict()
+    del settings["image_memory"]  # how many images are kept in memory changes nothing in what is learned
+    text = json.dumps([settings, labels_sha, holdout], sort_keys=True)
     return f"{config.detector}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 

@@ -42,6 +42,18 @@ def test_grey_images_and_palettes_become_rgb(tmp_path: Path) -> None:
     assert decode_image(tmp_path / "palette.png")[:, 0, 0].tolist() == [1, 2, 3]
 
 
+def test_deep_and_transparent_pixels_keep_what_they_show(tmp_path: Path) -> None:
+    """As curate's own frames: 16 bits are divided, floats are 0 to 1, and what is transparent is white."""
+    ramp = np.linspace(0, 65535, 24, dtype=np.uint16).reshape(4, 6)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    Image.fromarray((ramp / 65535).astype(np.float32)).save(tmp_path / "float.tiff")
+    Image.new("RGBA", (5, 4), (200, 10, 20, 0)).save(tmp_path / "clear.png")
+    assert torch.equal(decode_image(tmp_path / "deep.png")[0], torch.from_numpy((ramp // 256).astype(np.uint8)))
+    wanted = torch.from_numpy((ramp / 65535 * 255).astype(np.float32))
+    assert (decode_image(tmp_path / "float.tiff")[1] - wanted).abs().max() <= 1
+    assert decode_image(tmp_path / "clear.png").unique().tolist() == [255]
+
+
 def test_an_image_is_decoded_once_while_there_is_room(tmp_path: Path) -> None:
     first, second = noise(tmp_path, "a.png"), noise(tmp_path, "bb.png")
     images = DecodedImages(CPU, limit=60 * 40 * 3)

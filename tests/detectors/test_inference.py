@@ -1,4 +1,5 @@
 import pickle
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -6,13 +7,14 @@ import pytest
 import torch
 from detector_data import CATEGORIES
 from detector_runs import boxes_alone, spread_classifiers, tiny
+from PIL import Image
 
 from detectors.checkpoint import LoadedDetector, load_detector, save_detector
 from detectors.config import MidlConfig, TrainConfig
-from detectors.data import LabeledImage
+from detectors.data import LabeledImage, Sample
 from detectors.embedding import Embedder
 from detectors.evaluation import average_precision, evaluate, evaluate_mil
-from detectors.inference import ImageScore, Scorer
+from detectors.inference import ImageScore, ScoredBatch, Scorer
 from detectors.model import Detections
 from detectors.postprocess import weighed_by_image
 
@@ -179,3 +181,32 @@ def test_embeddings_are_unit_vectors_and_the_same_each_time(images: list[Labeled
     assert likeness[same & ~np.eye(8, dtype=bool)].mean() > likeness[~same].mean()
     assert Embedder(dim=None).embed(paths[:1]).shape == (1, 472)
     assert Embedder(dim=4).embed([]).shape == (0, 4)
+
+
+class Counted(list[Path]):
+    """Paths that know how many of them were asked for."""
+
+    asked = 0
+
+    def __iter__(self) -> Iterator[Path]:
+        for path in super().__iter__():
+            self.asked += 1
+            yield path
+
+
+def test_images_of_many_sizes_do_not_wait_for_each_other_without_end(tmp_path: Path, loaded: LoadedDetector) -> None:
+    paths = Counted()
+    for number in range(40):
+        paths.append(tmp_path / f"{number}.png")
+        Image.new("RGB", (32 * (number + 1), 8), (number, 9, 9)).save(paths[-1])
+    batches: list[int] = []
+
+    class Watched(Scorer):
+        def run(self, samples: Sequence[Sample]) -> ScoredBatch:
+            batches.append(paths.asked)
+            return super().run(samples)
+
+    scores = Watched(loaded, batch_size=2).score(paths)
+    assert batches[0] < 30  # sixteen wait, and a few are read ahead
+    alone = Scorer(loaded).score([paths[7]])[0]
+    assert scores[7].uncertainty == pytest.approx(alone.uncertainty, rel=1e-4)

@@ -7,6 +7,7 @@ from detector_data import CATEGORIES
 from detector_runs import TINY, go
 from safetensors.torch import load_file
 
+from detectors.backbones import build_trunk
 from detectors.checkpoint import load_detector
 from detectors.config import MidlConfig, TrainConfig
 from detectors.data import LabeledImage
@@ -208,3 +209,43 @@ def test_ddp_trains_on_two_processes(tmp_path: Path, images: list[LabeledImage],
     reports = go(tmp_path, images, pool, devices=2, steps=13)
     assert len(reports) == 13
     assert load_detector(tmp_path).categories == CATEGORIES
+
+
+def test_an_error_in_a_process_of_ddp_reaches_the_caller(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path]
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(pool[0].read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"cannot decode image .*broken\.png"):
+        go(tmp_path / "run", images, [broken], devices=2, steps=13)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_an_error_of_the_caller_does_not_stop_ddp_half_way(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path]
+) -> None:
+    def fail(report: StepReport) -> None:
+        raise BrokenPipeError(f"step {report.step}")
+
+    with pytest.raises(BrokenPipeError, match="step 1"):
+        go(tmp_path, images, pool, devices=2, steps=13, on_step=fail)
+    assert json.loads((tmp_path / "metrics.json").read_text())["steps"] == 13
+
+
+def test_other_weights_under_the_same_name_are_trained_anew(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path]
+) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(build_trunk("efficientnet_lite0", "none").body.state_dict(), path)
+    assert len(go(tmp_path / "run", images, pool, steps=2, weights=str(path))) == 2
+    assert go(tmp_path / "run", images, pool, steps=2, weights=str(path)) == []
+    torch.save(build_trunk("efficientnet_lite0", "none").body.state_dict(), path)
+    assert len(go(tmp_path / "run", images, pool, steps=2, weights=str(path))) == 2
+
+
+def test_image_memory_changes_no_training(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    assert len(go(tmp_path / "kept", images, pool, steps=3)) == 3
+    assert len(go(tmp_path / "decoded", images, pool, steps=3, image_memory=0.0)) == 3
+    assert go(tmp_path / "kept", images, pool, steps=3, image_memory=0.5) == []
+    kept, decoded = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("kept", "decoded"))
+    assert kept == decoded
