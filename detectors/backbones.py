@@ -153,10 +153,15 @@ def embedded_weights_path(name: str) -> Path:
     return files[0]
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from .safetensors, or from a .pth file without unpickling anything but tensors."""
+def check_weights_file(path: Path) -> None:
+    """Raise FileNotFoundError unless there is such a file."""
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from .safetensors, or from a .pth file without unpickling anything but tensors."""
+    check_weights_file(path)
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 

@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import resize_image
 
 from detectors.pixels import to_rgb
 
-HOST_BYTES = 2 * 2**30
+_HOST_BYTES = 2 * 2**30
 _GPU_SHARE = 0.25
 
 
@@ -69,7 +69,7 @@ class DecodedImages:
     def __init__(self, device: torch.device, *, limit: int | None = None) -> None:
         # Other accelerators than CUDA's cannot all resize.
         self._device = device if device.type == "cuda" else torch.device("cpu")
-        self._room = _room(self._device) if limit is None else limit
+        self._room = image_room(self._device) if limit is None else limit
         self._kept: dict[Path, Tensor] = {}
         self._lock = threading.Lock()
 
@@ -86,9 +86,14 @@ class DecodedImages:
         return image
 
 
-def _room(device: torch.device) -> int:
-    """Bytes that decoded images may take by default."""
+def image_room(device: torch.device, gib: float | None = None, *, processes: int = 1) -> int:
+    """Bytes that decoded images of one process may take.
+
+    gib: what was asked for, None: the default. processes: of one training; on a CPU they share its default.
+    """
+    if gib is not None:
+        return int(gib * 2**30)
     if device.type != "cuda":
-        return HOST_BYTES
+        return _HOST_BYTES // processes
     free, _ = torch.cuda.mem_get_info(device)
     return int(_GPU_SHARE * free)

@@ -25,7 +25,8 @@ class Listener:
         ).SimpleQueue()
         self._on_step = on_step
         self._ended = threading.Event()
-        self._failure: Exception | None = None
+        self._process_error: Exception | None = None
+        self._caller_error: Exception | None = None
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
     def __enter__(self) -> Listener:
@@ -38,19 +39,21 @@ class Listener:
         # Not by a last word in the queue: a process that was killed while it wrote may hold the queue's lock.
         self._ended.set()
         self._thread.join()
-        if self._failure is not None and (error is None or isinstance(error, Exception)):
-            raise self._failure from error
+        failure = self._process_error or self._caller_error
+        if failure is not None and (error is None or isinstance(error, Exception)):
+            raise failure from error
 
     def _listen(self) -> None:
         """Read until the block has ended and the queue is empty, whatever fails: a full queue stops the training."""
-        while not (self._ended.wait(0 if not self.queue.empty() else _POLL_S) and self.queue.empty()):
-            if self.queue.empty():
-                continue
-            report = self.queue.get()
-            if isinstance(report, Exception):
-                self._failure = report
-            elif self._on_step is not None and self._failure is None:
-                try:
-                    self._on_step(report)
-                except Exception as error:
-                    self._failure = error
+        while not self._ended.wait(_POLL_S) or not self.queue.empty():
+            while not self.queue.empty():
+                self._take(self.queue.get())
+
+    def _take(self, report: StepReport | Exception) -> None:
+        if isinstance(report, Exception):
+            self._process_error = self._process_error or report
+        elif self._on_step is not None and self._caller_error is None:
+            try:
+                self._on_step(report)
+            except Exception as error:
+                self._caller_error = error

@@ -29,7 +29,7 @@ from detectors.config import TrainConfig
 from detectors.cpu import keep_kernels_and_memory
 from detectors.data import LabeledImage
 from detectors.evaluation import evaluate, evaluate_mil
-from detectors.images import HOST_BYTES, DecodedImages
+from detectors.images import DecodedImages, image_room
 from detectors.inference import Scorer
 from detectors.midl.schedule import Stage, StageSpan, lr_factor
 from detectors.model import MidlDetector
@@ -135,7 +135,9 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         divisor=detector.size_divisor,
         masks=detector.makes_masks,
         rank=fabric.global_rank,
-        decoded=DecodedImages(fabric.device, limit=_image_room(config, on_cpu=fabric.device.type == "cpu")),
+        decoded=DecodedImages(
+            fabric.device, limit=image_room(fabric.device, config.image_memory, processes=config.devices)
+        ),
     )
     checkpoints = _checkpoint_steps(config, job.spans, len(job.labeled))
     stage = None
@@ -156,8 +158,7 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         done = batch.step + 1
         if fabric.is_global_zero:
             if done in checkpoints:
-                state = _resume_state(job, detector, optimizer, average, log, done)
-                save_resume(directory, {**state, "precision": fabric.strategy.precision.state_dict()})
+                save_resume(directory, _resume_state(fabric, job, detector, optimizer, average, log, done))
             if report is not None:
                 rate = len(batch.names) * config.devices / seconds
                 report(
@@ -174,13 +175,6 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
         began = time.perf_counter()
     trained = detector if average is None else cast(MidlDetector, average.module)
     return _finish(fabric, job, trained, log, resumed_from=start)
-
-
-def _image_room(config: TrainConfig, *, on_cpu: bool) -> int | None:
-    """Bytes for the decoded images of one process; processes on a CPU share its memory. None: the default."""
-    if config.image_memory is not None:
-        return int(config.image_memory * 2**30)
-    return HOST_BYTES // config.devices if on_cpu else None
 
 
 def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list[str]:
@@ -225,7 +219,13 @@ def _checkpoint_steps(config: TrainConfig, spans: Sequence[StageSpan], labeled: 
 
 
 def _resume_state(
-    job: Job, detector: MidlDetector, optimizer: Any, average: AveragedModel | None, log: RunLog, step: int
+    fabric: Fabric,
+    job: Job,
+    detector: MidlDetector,
+    optimizer: Any,
+    average: AveragedModel | None,
+    log: RunLog,
+    step: int,
 ) -> dict[str, Any]:
     """Everything that the next step depends on. There is no random state: every draw follows from the step."""
     return {
@@ -233,6 +233,7 @@ def _resume_state(
         "step": step,
         "detector": cpu_state(detector.state_dict()),
         "optimizer": optimizer.state_dict(),
+        "precision": fabric.strategy.precision.state_dict(),
         "average": None if average is None else cpu_state(average.state_dict()),
         "log": log.state(),
     }

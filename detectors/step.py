@@ -31,10 +31,7 @@ def learn(fabric: Fabric, module: Any, optimizer: Any, batch: StepBatch, config:
         values = torch.stack([value.detach().float() for value in terms.values()]).tolist()
         losses = dict(zip(terms, values, strict=True))
         if not all(math.isfinite(value) for value in losses.values()):
-            raise NonFiniteLossError(
-                f"loss is not finite at step {batch.step} ({batch.stage}): {losses}; images {', '.join(batch.names)}; "
-                f"lower lr ({config.learning_rate}) or lambda_ ({config.discrepancy_weight})"
-            )
+            raise _not_finite("loss", batch, config, f": {losses}")
         fabric.backward(terms["total"])
     except torch.OutOfMemoryError as error:
         raise MemoryError(
@@ -55,7 +52,11 @@ def _clip(fabric: Fabric, module: Any, optimizer: Any, batch: StepBatch, config:
     except RuntimeError as error:
         if "non-finite" not in str(error):
             raise
-        raise NonFiniteLossError(
-            f"the gradient is not finite at step {batch.step} ({batch.stage}); images {', '.join(batch.names)}; "
-            f"lower lr ({config.learning_rate}) or lambda_ ({config.discrepancy_weight})"
-        ) from error
+        raise _not_finite("gradient", batch, config) from error
+
+
+def _not_finite(what: str, batch: StepBatch, config: TrainConfig, values: str = "") -> NonFiniteLossError:
+    return NonFiniteLossError(
+        f"{what} is not finite at step {batch.step} ({batch.stage}){values}; images {', '.join(batch.names)}; "
+        f"lower lr ({config.learning_rate}) or lambda_ ({config.discrepancy_weight})"
+    )

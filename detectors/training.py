@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.strategy import Strategy
 
+from detectors.backbones import check_weights_file
 from detectors.checkpoint import WEIGHTS, check_start, load_metrics
 from detectors.config import TrainConfig, is_weights_file
 from detectors.data import LabeledImage
@@ -155,6 +156,7 @@ def _fingerprint(
     if config.start_from is not None:
         settings["start_from"] = _sha256(Path(config.start_from) / WEIGHTS)
     elif is_weights_file(config.weights):
+        check_weights_file(Path(config.weights))
         settings["weights"] = _sha256(Path(config.weights))
     digest = hashlib.sha256(json.dumps([settings, list(categories), labels_sha256], sort_keys=True).encode())
     digest.update(f"{len(labeled)}\0".encode())

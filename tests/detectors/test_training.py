@@ -241,6 +241,9 @@ def test_other_weights_under_the_same_name_are_trained_anew(
     assert go(tmp_path / "run", images, pool, steps=2, weights=str(path)) == []
     torch.save(build_trunk("efficientnet_lite0", "none").body.state_dict(), path)
     assert len(go(tmp_path / "run", images, pool, steps=2, weights=str(path))) == 2
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"no weights file .*weights\.pth"):
+        go(tmp_path / "run", images, pool, steps=2, weights=str(path))
 
 
 def test_image_memory_changes_no_training(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
