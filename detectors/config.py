@@ -18,14 +18,16 @@ Method = Literal["midl", "plain"]
 Optimizer = Literal["adamw", "sgd"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 StageName = Literal["labeled", "maximize", "minimize"]
+ParameterRole = Literal["features", "classifiers", "regressor", "mil"]
 Stages = tuple[tuple[StageName, float], ...]
+LrFactors = tuple[tuple[ParameterRole, float], ...]
 
 # SGD's rate is the paper's (section 4.1). AdamW's is a usual one: it trained stably, but was not compared with others.
 DEFAULT_LR: Mapping[str, float] = {"adamw": 1e-3, "sgd": 1e-3}
 DEFAULT_WEIGHT_DECAY: Mapping[str, float] = {"adamw": 1e-2, "sgd": 1e-4}
 # The paper's (section 4.1; its Table 6 finds 1 to 20 alike). Under AdamW the classifiers of RetinaNet and Mask R-CNN
 # part far already at 1, where Mask R-CNN detects better than at 10; for SSD300 1 was too weak (docs/method.md).
-_PAPER_LAMBDA = 10.0
+PAPER_LAMBDA = 10.0
 _DEFAULT_LAMBDA: Mapping[str, float] = {"retinanet": 1.0, "mask-rcnn": 1.0}
 # The classes of RetinaNet's sigmoid do not compete for a box, so that what the image shows has something to add. Under
 # the softmax of the others it had not (docs/results/midl.md).
@@ -90,6 +92,9 @@ class MidlConfig:
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.
     mil_weight: factor on the MIL loss. Eq. 12 has 1, at which the light RetinaNet detected far worse (docs/method.md).
     mil_on_unlabeled: also apply the MIL loss to unlabeled images, with pseudo labels from the two classifiers.
+    pseudo_label_score: an unlabeled image has class c if any of its instances scores this for c; above 0, below 1.
+    objectness_instances: Eq. 11's softmax is over so many instances of an image, those of the largest logits, and 0 on
+        the others; None: over all.
     """
 
     class_probability: ClassProbability = "softmax"
@@ -107,6 +112,8 @@ class MidlConfig:
     delta_fg: float = 0.0
     mil_weight: float = 0.1
     mil_on_unlabeled: bool = True
+    pseudo_label_score: float = 0.5
+    objectness_instances: int | None = None
 
     def __post_init__(self) -> None:
         _choice("class_probability", self.class_probability, get_args(ClassProbability))
@@ -121,6 +128,10 @@ class MidlConfig:
             _positive("image_class_exponent", self.image_class_exponent, zero=True)
         if self.discrepancy_cap is not None:
             _positive("discrepancy_cap", self.discrepancy_cap)
+        if not 0 < self.pseudo_label_score < 1:
+            raise ValueError(f"pseudo_label_score must be above 0 and below 1, got {self.pseudo_label_score!r}")
+        if self.objectness_instances is not None:
+            _positive("objectness_instances", self.objectness_instances)
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,8 @@ class TrainConfig:
     batch_size: labeled images a step over all devices; maximize and minimize steps add as many unlabeled ones.
     image_size: long side in pixels to which larger images are shrunk; None leaves them as they are.
     lr, weight_decay: None takes the optimizer's default.
+    lr_factors: pairs of a role in the detector ("features", "classifiers", "regressor", "mil") and the factor on the
+        learning rate of its parts; a role that is not named has 1.
     warmup_steps: steps of linear warm-up, at most `steps`; None: 50, and no more than a tenth of the run.
     lr_drop: share of the steps after which the rate is a tenth. The paper's, 20 of 26 epochs, leaves the last labeled
         stage a tenth from its start: too little, in a short run, to bring the two classifiers together again.
@@ -167,6 +180,7 @@ class TrainConfig:
     optimizer: Optimizer = "adamw"
     lr: float | None = None
     weight_decay: float | None = None
+    lr_factors: LrFactors = ()
     warmup_steps: int | None = None
     lr_drop: float = 24 / 26
     lambda_: float | None = None
@@ -205,6 +219,11 @@ class TrainConfig:
         for stage, share in self.stages:
             _choice("a stage", stage, get_args(StageName))
             _positive(f"the share of stage {stage}", share)
+        for role, factor in self.lr_factors:
+            _choice("a role of lr_factors", role, get_args(ParameterRole))
+            _positive(f"the factor on the learning rate of {role}", factor)
+        if len(dict(self.lr_factors)) < len(self.lr_factors):
+            raise ValueError(f"lr_factors must name a role once, got {[role for role, _ in self.lr_factors]}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must be between 0 and 1, got {self.ema_decay!r}")
         if self.warmup > self.steps:
@@ -229,7 +248,7 @@ class TrainConfig:
     @property
     def discrepancy_weight(self) -> float:
         """Lambda of Eqs. 2 and 4."""
-        return _DEFAULT_LAMBDA.get(self.detector, _PAPER_LAMBDA) if self.lambda_ is None else self.lambda_
+        return _DEFAULT_LAMBDA.get(self.detector, PAPER_LAMBDA) if self.lambda_ is None else self.lambda_
 
     @property
     def scoring_midl(self) -> MidlConfig:
@@ -268,49 +287,14 @@ class TrainConfig:
         midl = dict(known.pop("midl", {}))
         if "stages" in known:
             known["stages"] = tuple((stage, share) for stage, share in known["stages"])
+        if "lr_factors" in known:
+            known["lr_factors"] = tuple((role, factor) for role, factor in known["lr_factors"])
         for kind, given in ((cls, known), (MidlConfig, midl)):
             unknown = sorted(set(given) - {f.name for f in fields(kind)})
             if unknown:
                 allowed = ", ".join(f.name for f in fields(kind))
                 raise ValueError(f"unknown {kind.__name__} keys {', '.join(unknown)}; known are {allowed}")
         return cls(**known, midl=MidlConfig(**midl))
-
-
-# Settings under one name, as `TrainConfig.from_dict` takes them. "paper" is the RetinaNet of section 4.1
-# with Eqs. 9 to 11 as printed, "paper-ssd300" its SSD; "short" is one round of the stages, for a first try on a CPU.
-_AS_PRINTED: Mapping[str, Any] = {
-    "weights": "imagenet",
-    "optimizer": "sgd",
-    "lr_drop": 20 / 26,
-    "lambda_": _PAPER_LAMBDA,
-    "midl": {
-        "tie_objectness": False,
-        "background_gradient": True,
-        "objectness_from_boxes": False,
-        "mil_moves_features": True,
-        "labeled_trains_all": False,
-        "discrepancy_cap": None,
-        "given_object": False,
-        "image_class_exponent": 0.0,
-        "mil_weight": 1.0,
-    },
-}
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {"backbone": "resnet50", "epochs": 26, "batch_size": 2, "image_size": 1333, **_AS_PRINTED},
-    "paper-ssd300": {
-        "detector": "ssd300",
-        "backbone": "vgg16",
-        "epochs": 300,
-        "batch_size": 32,
-        **_AS_PRINTED,
-        "lr_drop": 240 / 300,
-        "crops": True,
-    },
-    "short": {
-        "steps": 500,
-        "stages": [["labeled", 6], ["maximize", 2], ["minimize", 2], ["labeled", 6]],
-    },
-}
 
 
 def is_weights_file(weights: str) -> bool:

@@ -147,8 +147,10 @@ def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -
             stage = batch.stage
             freeze_for(detector, stage)
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * lr_factor(
-                batch.step, steps=config.steps, warmup_steps=config.warmup, drop=config.lr_drop
+            group["lr"] = (
+                config.learning_rate
+                * group["factor"]
+                * lr_factor(batch.step, steps=config.steps, warmup_steps=config.warmup, drop=config.lr_drop)
             )
         losses = learn(fabric, module, optimizer, batch, config)
         if average is not None:
@@ -185,14 +187,19 @@ def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list
 
 
 def _optimizer(detector: MidlDetector, config: TrainConfig, *, on_cpu: bool) -> torch.optim.Optimizer:
-    """Build the optimizer; the learning rate is set at every step."""
-    parameters, lr, decay = detector.parameters(), config.learning_rate, config.decay
+    """Build the optimizer; the learning rate is set at every step, times its group's "factor"."""
+    factors = dict(config.lr_factors)
+    parts = {role: [p for m in modules for p in m.parameters()] for role, modules in detector.modules_by_role().items()}
+    groups = [{"params": parts[role], "factor": factor} for role, factor in factors.items()]
+    named = {id(p) for role in factors for p in parts[role]}
+    groups.append({"params": [p for p in detector.parameters() if id(p) not in named], "factor": 1.0})
+    lr, decay = config.learning_rate, config.decay
     # A CPU would update each of 200 small tensors by a dozen operations: a tenth of a step's time. On a GPU torch
     # groups them by itself, and Fabric cannot clip gradients of a fused update under 16-mixed.
     fused = True if on_cpu else None
     if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay, fused=fused)
-    return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=fused)
+        return torch.optim.SGD(groups, lr=lr, momentum=0.9, weight_decay=decay, fused=fused)
+    return torch.optim.AdamW(groups, lr=lr, weight_decay=decay, fused=fused)
 
 
 def _average(detector: MidlDetector, config: TrainConfig) -> AveragedModel | None:

@@ -12,9 +12,9 @@ from torchvision.models.detection._utils import BalancedPositiveNegativeSampler,
 from torchvision.ops import box_iou
 
 from detectors.backbones import PyramidBackbone, build_trunk
-from detectors.config import MidlConfig
+from detectors.config import MidlConfig, ParameterRole
 from detectors.midl.padding import pad_bags
-from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
+from detectors.model import Detections, Instances, MidlDetector, Target
 from detectors.postprocess import detections
 from detectors.roi_heads import BoxFeatures, MaskHead, RoiHead, RoiMilHead
 from detectors.rpn import ProposalNetwork

@@ -10,15 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from detectors.config import MidlConfig
+from detectors.config import MidlConfig, ParameterRole
 from detectors.midl.probabilities import Activation, class_scores
-
-ParameterRole = Literal["features", "regressor", "classifiers", "mil"]
 
 
 @dataclass(frozen=True)

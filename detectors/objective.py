@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from detectors.batches import StepBatch
-from detectors.config import TrainConfig
+from detectors.config import ParameterRole, TrainConfig
 from detectors.data import Batch, sampling_seed
 from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_objectness_loss, bag_weights, pseudo_image_labels
 from detectors.midl.schedule import Stage
-from detectors.model import Instances, MidlDetector, ParameterRole
+from detectors.model import Instances, MidlDetector
 
 # Fig. 4: maximizing moves the classifiers over fixed features; minimizing moves the features under fixed classifiers.
 FIXED: dict[Stage, tuple[ParameterRole, ...]] = {
@@ -123,7 +123,8 @@ class Objective(nn.Module):
             moved = -(discrepancy if midl.discrepancy_cap is None else discrepancy.clamp(max=midl.discrepancy_cap))
         total = total + self.config.discrepancy_weight * moved
         if midl.mil_on_unlabeled:
-            losses["mil_unlabeled"] = bag_mil_loss(unknown, midl, pseudo_image_labels(unknown), weights, pseudo=True)
+            labels = pseudo_image_labels(unknown, midl.pseudo_label_score)
+            losses["mil_unlabeled"] = bag_mil_loss(unknown, midl, labels, weights, pseudo=True)
             total = total + midl.mil_weight * losses["mil_unlabeled"]
         return {**losses, "discrepancy": discrepancy, "total": total}
 

@@ -14,9 +14,9 @@ from torchvision.ops import box_iou, sigmoid_focal_loss
 
 from detectors.anchors import cells_around, pool_cells, pyramid_anchors
 from detectors.backbones import LEVEL_STRIDES, PyramidBackbone, build_trunk
-from detectors.config import MidlConfig
+from detectors.config import MidlConfig, ParameterRole
 from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
-from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
+from detectors.model import Detections, Instances, MidlDetector, Target
 from detectors.postprocess import detections
 
 # Nine anchors a location as in the paper. They start at twice the stride, not four times: 16 to 406 px fits frames of

@@ -21,9 +21,9 @@ from torchvision.models.detection.ssd import SSDClassificationHead, SSDRegressio
 from torchvision.ops import box_convert, box_iou
 
 from detectors.anchors import cells_around, pool_cells
-from detectors.config import MidlConfig
+from detectors.config import MidlConfig, ParameterRole
 from detectors.midl.heads import init_mil_branches, instance_rows
-from detectors.model import Detections, Instances, MidlDetector, ParameterRole, Target
+from detectors.model import Detections, Instances, MidlDetector, Target
 from detectors.postprocess import detections
 from detectors.ssd_levels import build_levels
 

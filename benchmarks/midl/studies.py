@@ -16,6 +16,12 @@ _ONE_ROUND = [["labeled", 6], ["maximize", 2], ["minimize", 2], ["labeled", 6]]
 # The default's share of each stage, in turns that are eight times as short (Saito et al. 2018 alternate by step).
 _TURNS = [["maximize", 0.25], ["minimize", 0.25]] * 8
 _ALTERNATING = [["labeled", 6], *_TURNS, ["labeled", 6], *_TURNS, ["labeled", 6]]
+# Two maximize stages of half the length, two minimize stages of two and a half times.
+_LONG_MINIMIZE = [
+    *(["labeled", 5], ["maximize", 1], ["minimize", 5]),
+    *(["labeled", 4], ["maximize", 1], ["minimize", 5]),
+    ["labeled", 5],
+]
 _PRINTED = {
     "tie_objectness": False,
     "background_gradient": True,
@@ -53,6 +59,17 @@ STUDIES: Mapping[str, Mapping[str, Overrides]] = {
         "no MIL on unlabelled": {"midl": {"mil_on_unlabeled": False}},
         "one round": {"stages": _ONE_ROUND},
         "no cap, short turns": {"midl": {"discrepancy_cap": None}, "stages": _ALTERNATING},
+        "long minimise": {"stages": _LONG_MINIMIZE},
+        "minimise alone": {"stages": [["labeled", 6], ["minimize", 14], ["labeled", 6]]},
+        "lambda 0.1": {"lambda_": 0.1},
+        "lambda 5": {"lambda_": 5.0},
+        "MIL head, a third of the rate": {"lr_factors": [["mil", 0.3]]},
+        "MIL head, three times the rate": {"lr_factors": [["mil", 3.0]]},
+        "classifiers, a third of the rate": {"lr_factors": [["classifiers", 0.3]]},
+        "pseudo labels from 0.3": {"midl": {"pseudo_label_score": 0.3}},
+        "pseudo labels from 0.8": {"midl": {"pseudo_label_score": 0.8}},
+        "softmax over 50 instances": {"midl": {"objectness_instances": 50}},
+        "sigmoid": {"midl": {"class_probability": "sigmoid"}},
         "averaged weights": {"ema_decay": 0.999},
         "plain, averaged weights": {"method": "plain", "ema_decay": 0.999},
     },

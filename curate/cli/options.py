@@ -17,7 +17,8 @@ from curate.selection.quota import parse_quota
 from curate.selection.registry import ACQUISITIONS, COLD_ACQUISITION, DEFAULT_ACQUISITION
 from curate.types import Sampling, duration_s
 from curate.workspace import DEFAULT_WORKSPACE
-from detectors.config import PRESETS, TrainConfig
+from detectors.config import TrainConfig
+from detectors.presets import PRESETS
 from detectors.registry import backbone_names, detector_names
 
 TRAIN = TrainConfig()

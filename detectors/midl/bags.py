@@ -30,8 +30,6 @@ from detectors.model import Instances
 ON_OBJECT_IOU = 0.5
 # MI-AOD scores an image by its so many most uncertain instances (Yuan et al. 2021; its published code).
 TOP_K = 10_000
-# An unlabeled image has class c if any of its instances scores this for c.
-PSEUDO_LABEL_SCORE = 0.5
 # An image whose surest instance scores this shows an object: a detector of few labels seldom says more of one
 # (docs/results/midl.md has what other values gave).
 SHOWN_SCORE = 0.2
@@ -43,7 +41,7 @@ class BagWeights:
 
     p_cls: Tensor  # (B, N, C) Eq. 10
     p_obj: Tensor  # (B, N) Eq. 11
-    objectness_logits: Tensor  # (B, N) the logits under p_obj
+    objectness_logits: Tensor  # (B, N) the logits under p_obj, of all instances
 
     def switched(self, midl: MidlConfig) -> tuple[Tensor | None, Tensor | None]:
         """Return p_cls and p_obj as weights of Eq. 7: without gradient, None where the switch says uniform."""
@@ -86,10 +84,19 @@ def bag_weights(instances: Instances, midl: MidlConfig) -> BagWeights:
         instances.mil_class_logits, kind, delta_fg=midl.delta_fg, background_gradient=midl.background_gradient
     )
     logits = objectness_logits(instances, midl)
-    p_obj = objectness_weights(logits.unsqueeze(-1), "learned", valid=instances.valid)
+    counted = instances.valid
+    if midl.objectness_instances is not None:
+        counted = counted & _of_largest(logits.masked_fill(~counted, -torch.inf), midl.objectness_instances)
+    p_obj = objectness_weights(logits.unsqueeze(-1), "learned", valid=counted)
     assert p_cls is not None
     assert p_obj is not None
     return BagWeights(p_cls, p_obj, logits)
+
+
+def _of_largest(values: Tensor, count: int) -> Tensor:
+    """Which values are among the `count` largest of their row, (B, N) bool."""
+    largest = values.topk(min(count, values.shape[1]), dim=1, sorted=False).indices
+    return torch.zeros_like(values, dtype=torch.bool).scatter(1, largest, value=True)
 
 
 def on_objects(instances: Instances, boxes: Sequence[Tensor]) -> Tensor:
@@ -128,12 +135,12 @@ def bag_discrepancy(instances: Instances, midl: MidlConfig, weights: BagWeights 
     return image_uncertainty(u, p_cls, p_obj, valid=instances.valid).mean()
 
 
-def pseudo_image_labels(instances: Instances) -> Tensor:
-    """Classes that the two classifiers together see in each image, (B, C) bool; an image may have none."""
+def pseudo_image_labels(instances: Instances, score: float) -> Tensor:
+    """Classes of which an instance has this score, the mean of the classifiers. (B, C) bool; an image may have none."""
     scores = instances.scores().detach() * instances.valid.unsqueeze(-1)
     if scores.shape[1] == 0:
         return torch.zeros(scores.shape[0], scores.shape[2], dtype=torch.bool, device=scores.device)
-    return scores.amax(dim=1) >= PSEUDO_LABEL_SCORE
+    return scores.amax(dim=1) >= score
 
 
 def bag_mil_loss(

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from detectors.config import PRESETS, MidlConfig, TrainConfig
+from detectors.config import MidlConfig, TrainConfig
 from detectors.midl import Stage, lr_factor, stage_spans
+from detectors.presets import PRESETS
 from detectors.registry import backbone_names, build_detector, detector_names
 
 
@@ -33,6 +34,12 @@ def test_names_come_without_torch() -> None:
         ({"lr_drop": 1.5}, "lr_drop must be above 0"),
         ({"crops": True, "augment": False}, "crops are augmentation"),
         ({"epochs": 0}, "epochs must be above zero"),
+        (
+            {"lr_factors": (("heads", 0.1),)},
+            "a role of lr_factors must be one of features, classifiers, regressor, mil",
+        ),
+        ({"lr_factors": (("mil", 0),)}, "learning rate of mil must be above zero"),
+        ({"lr_factors": (("mil", 1), ("mil", 2))}, "must name a role once"),
         ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1"),
         ({"method": "plain", "midl": MidlConfig(objectness="uniform")}, "method 'plain'"),
     ],
@@ -48,6 +55,10 @@ def test_midl_switches_are_refused() -> None:
         MidlConfig(delta_fg=0.5)
     with pytest.raises(ValueError, match="discrepancy_cap must be above zero, got 0"):
         MidlConfig(discrepancy_cap=0)
+    with pytest.raises(ValueError, match=r"pseudo_label_score must be above 0 and below 1, got 1\.5"):
+        MidlConfig(pseudo_label_score=1.5)
+    with pytest.raises(ValueError, match="objectness_instances must be above zero, got 0"):
+        MidlConfig(objectness_instances=0)
     with pytest.raises(ValueError, match="image_class_exponent must be zero or more, got -1"):
         MidlConfig(image_class_exponent=-1)
     with pytest.raises(ValueError, match="joint, mean, max"):
@@ -67,8 +78,8 @@ def test_the_classes_of_the_image_weigh_where_they_help() -> None:
 
 
 def test_config_round_trip_and_unknown_keys() -> None:
-    config = TrainConfig(steps=7, warmup_steps=2, midl=MidlConfig(tie_objectness=False))
-    assert TrainConfig.from_dict(config.to_dict()) == config
+    config = TrainConfig(steps=7, warmup_steps=2, lr_factors=(("mil", 0.1),), midl=MidlConfig(tie_objectness=False))
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     with pytest.raises(ValueError, match="unknown TrainConfig keys stepz"):
         TrainConfig.from_dict({"stepz": 1})
 

@@ -11,12 +11,12 @@ from detector_runs import TINY, go, spread_classifiers, tiny
 
 from detectors.batches import BatchLoader, StepBatch
 from detectors.checkpoint import LoadedDetector, load_detector, save_detector
-from detectors.config import MidlConfig, TrainConfig
+from detectors.config import MidlConfig, ParameterRole, TrainConfig
 from detectors.data import LabeledImage
 from detectors.inference import ImageScore, Scorer
 from detectors.midl import Stage, StageSpan
-from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_scores
-from detectors.model import Instances, MidlDetector, ParameterRole, Target
+from detectors.midl.bags import bag_discrepancy, bag_mil_loss, bag_objectness_loss, bag_scores, bag_weights
+from detectors.model import Instances, MidlDetector, Target
 from detectors.objective import Objective, freeze_for
 from detectors.registry import detector_names
 from detectors.training import train
@@ -193,6 +193,26 @@ def test_every_parameter_has_one_role(name: str) -> None:
     detector = tiny(name)
     named = [id(p) for modules in detector.modules_by_role().values() for m in modules for p in m.parameters()]
     assert sorted(named) == sorted(id(p) for p in detector.parameters())
+
+
+def test_objectness_over_the_largest_logits_alone(name: str) -> None:
+    detector = tiny(name)
+    with torch.no_grad():
+        instances = run(detector)
+        boxes = [torch.tensor([[8.0, 8.0, 40.0, 40.0]]), torch.zeros(0, 4)]
+        every = bag_weights(instances, MidlConfig())
+        few = bag_weights(instances, MidlConfig(objectness_instances=5))
+        more = bag_weights(instances, MidlConfig(objectness_instances=10**6))
+        assert torch.equal(more.p_obj, every.p_obj)
+        assert (few.p_obj > 0).sum(dim=1).tolist() == [5, 5]
+        assert not few.p_obj[~instances.valid].any()
+        # The softmax of those five: their shares of one another are what they were.
+        kept = every.p_obj * (few.p_obj > 0)
+        torch.testing.assert_close(few.p_obj, kept / kept.sum(dim=1, keepdim=True))
+        assert kept.amax(dim=1).tolist() == every.p_obj.amax(dim=1).tolist()
+        # The boxes train all instances, wherever an object's own are not among the largest.
+        losses = [bag_objectness_loss(instances, MidlConfig(), boxes, weights) for weights in (every, few)]
+        assert torch.equal(*losses)
 
 
 def test_as_printed_maximizing_moves_the_classifiers_alone(

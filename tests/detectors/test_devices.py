@@ -48,7 +48,7 @@ def test_losses_of_retinanet_stay_on_the_gpu() -> None:
             *model.detection_loss(bags, images.targets).values(),
             bag_mil_loss(bags, model.midl, image_labels(images, 2), weights),
             bag_objectness_loss(bags, model.midl, boxes, weights),
-            bag_mil_loss(bags, model.midl, pseudo_image_labels(bags), weights, pseudo=True),
+            bag_mil_loss(bags, model.midl, pseudo_image_labels(bags, 0.5), weights, pseudo=True),
             bag_discrepancy(bags, model.midl, weights),
         ]
         assert {term.device.type for term in terms} == {"cuda"}

@@ -89,13 +89,14 @@ def test_detected_boxes_are_the_ones_encoded() -> None:
 
 def test_pseudo_labels_need_a_confident_valid_instance() -> None:
     instances = run(tiny("retinanet"))
-    assert not pseudo_image_labels(instances).any()
+    assert not pseudo_image_labels(instances, 0.5).any()
     logits = torch.full_like(instances.cls_logits_1, -5.0)
     outside = (~instances.valid[1]).nonzero()[0, 0]
     logits[1, outside, 0] = 9.0
     logits[0, 3, 1] = 9.0
     confident = Instances(**{**vars(instances), "cls_logits_1": logits, "cls_logits_2": logits})
-    assert pseudo_image_labels(confident).tolist() == [[False, True], [False, False]]
+    assert pseudo_image_labels(confident, 0.5).tolist() == [[False, True], [False, False]]
+    assert not pseudo_image_labels(confident, 0.9999).any()  # sigmoid(9) is 0.99988
 
 
 def test_padding_pixels_do_not_reach_the_features() -> None:

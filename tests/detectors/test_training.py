@@ -46,11 +46,33 @@ def test_two_runs_are_equal_bit_for_bit(tmp_path: Path, images: list[LabeledImag
         MidlConfig(class_probability="uniform", objectness="uniform"),
         MidlConfig(class_probability="sigmoid", tie_objectness=False),
         MidlConfig(objectness="uniform", mil_on_unlabeled=False, delta_fg=-1.0),
+        MidlConfig(objectness_instances=20, pseudo_label_score=0.1),
         MidlConfig(objectness_from_boxes=True, mil_moves_features=False, image_score="max"),
     ],
 )
 def test_every_switch_trains(tmp_path: Path, images: list[LabeledImage], pool: list[Path], midl: MidlConfig) -> None:
     assert len(go(tmp_path, images, pool, midl=midl)) == 13
+
+
+def test_a_role_learns_at_its_own_rate(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
+    def moved(name: str, **options: object) -> dict[str, float]:
+        """How far each part gets from its start in one step, on average over its weights."""
+        go(tmp_path / name, images, pool, steps=1, weight_decay=0, **options)
+        trained = load_file(tmp_path / name / "weights.safetensors")
+        start = load_file(tmp_path / "start/weights.safetensors")
+        parts = {"f1": "f1.", "regressor": "regressor.", "mil": "mil.", "backbone": "backbone."}
+        return {
+            part: torch.cat([(trained[n] - start[n]).abs().flatten() for n in trained if n.startswith(prefix)])
+            .mean()
+            .item()
+            for part, prefix in parts.items()
+        }
+
+    go(tmp_path / "start", images, pool, steps=1, weight_decay=0, lr=1e-12)
+    alike = moved("alike", lr=1e-3)
+    apart = moved("apart", lr=1e-3, lr_factors=(("mil", 0.1), ("classifiers", 2.0)))
+    ratios = {part: apart[part] / alike[part] for part in alike}
+    assert ratios == pytest.approx({"f1": 2, "regressor": 1, "mil": 0.1, "backbone": 1}, rel=0.01)
 
 
 def test_a_training_goes_on_from_a_detector(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
