@@ -1,6 +1,7 @@
 """What MIDL makes of the instances of unlabelled images, as heat maps (paper's Figs. 7 to 9).
 
-    python benchmarks/midl/pictures.py midl-runs/NAME --annotations pool.json --images pool/ [--out pictures.png]
+    python benchmarks/midl/pictures.py midl-runs/NAME --annotations pool.json --images pool/ [--out pictures.png] \
+        [--csv pictures.csv]
 
 NAME is the folder of a MIDL training that `trainings.py --keep` left; `--annotations` and `--images` are what it was
 given. Which images it had labels for follows from its seed, so that the pictures are of others. Trainings of one seed
@@ -18,17 +19,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from measure import split
 from PIL import Image, ImageDraw, ImageFont
+from trainings import write
 
 from curate.media.heat_map import DrawnBox, heat, panels
 from detectors.checkpoint import CONFIG, METRICS
 from detectors.data import LabeledImage, load_coco, load_sample
 from detectors.inference import ImageScore, Scorer
-from detectors.midl.bags import bag_weights, uncertainty_given_object
+from detectors.midl.bags import bag_weights, on_objects, uncertainty_given_object
 from detectors.midl.probabilities import instance_uncertainty
 
 _BOXES = 8
@@ -39,7 +42,7 @@ _CAPTION = 24
 class Maps:
     """The instances of one image, and what is said of them for one class.
 
-    share: of the class in the image's uncertainty.
+    share: of the class in the image's uncertainty. on_objects: p_obj of instances on an object (IoU 0.5).
     """
 
     score: ImageScore
@@ -49,6 +52,7 @@ class Maps:
     uncertainties: np.ndarray  # (N,) u[:, c]
     class_probabilities: np.ndarray  # (N,) p_cls[:, c]
     objectness: np.ndarray  # (N,)
+    on_objects: float
 
 
 def main() -> None:
@@ -59,6 +63,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=8, help="images to show")
     parser.add_argument("--draw", type=int, default=0, help="seed of which images are shown")
     parser.add_argument("--out", type=Path, default=Path("pictures.png"))
+    parser.add_argument("--csv", type=Path, help="add a line an image to this file")
     arguments = parser.parse_args()
     method = json.loads((arguments.detector / CONFIG).read_text())["train"]["method"]
     if method != "midl":
@@ -68,11 +73,11 @@ def main() -> None:
     scorer = Scorer(arguments.detector)
     rows = []
     for image in (others[place] for place in chosen):
-        maps = maps_of(scorer, image.path)
-        print(
-            f"{image.name}: uncertainty {maps.score.uncertainty:.3g}, {maps.share:.0%} of it {maps.category}",
-            flush=True,
-        )
+        maps = maps_of(scorer, image)
+        line = {"detector": arguments.detector.name, **in_numbers(maps, image, scorer.categories)}
+        print("  ".join(f"{name} {value}" for name, value in line.items()), flush=True)
+        if arguments.csv:
+            write(arguments.csv, line)
         rows.append(drawn(maps, image, scorer.categories))
     stacked(rows).save(arguments.out)
 
@@ -89,10 +94,12 @@ def unlabeled(pool: Sequence[LabeledImage], detector: Path) -> list[LabeledImage
 
 
 @torch.inference_mode()
-def maps_of(scorer: Scorer, path: Path) -> Maps:
+def maps_of(scorer: Scorer, image: LabeledImage) -> Maps:
     """Run the detector over one image and take its uncertainty apart."""
-    explained = scorer.explain(path)
-    instances = scorer.run([load_sample(path, image_size=scorer.image_size)]).instances
+    explained = scorer.explain(image.path)
+    sample = load_sample(image, image_size=scorer.image_size)
+    assert sample.target is not None
+    instances = scorer.run([sample]).instances
     if scorer.midl.given_object:
         u = uncertainty_given_object(instances)
     else:
@@ -101,6 +108,7 @@ def maps_of(scorer: Scorer, path: Path) -> Maps:
     if scorer.midl.class_probability == "uniform":
         p_cls = torch.full_like(p_cls, 1 / p_cls.shape[-1])
     valid = instances.valid[0]
+    covered = on_objects(instances, [sample.target.boxes.to(instances.priors.device)])[0][valid].cpu().numpy()
     uncertainties, probabilities = (values[0][valid].cpu().numpy() for values in (u, p_cls))  # (N, C) each
     parts = (uncertainties * probabilities * explained.objectness[:, None]).sum(axis=0)  # (C,)
     c = int(parts.argmax())
@@ -112,7 +120,23 @@ def maps_of(scorer: Scorer, path: Path) -> Maps:
         uncertainties=uncertainties[:, c],
         class_probabilities=probabilities[:, c],
         objectness=explained.objectness,
+        on_objects=float(explained.objectness[covered].sum()),
     )
+
+
+def in_numbers(maps: Maps, image: LabeledImage, categories: Sequence[str]) -> dict[str, Any]:
+    """What a row shows."""
+    score = maps.score
+    return {
+        "image": image.name,
+        "shows": ", ".join(sorted({categories[label] for label in image.labels})),
+        "uncertainty": score.uncertainty,
+        "most_of_it": maps.category,
+        "share": maps.share,
+        "p_obj_on_objects": maps.on_objects,
+        "surest_box": categories[score.labels[0]] if len(score.labels) else "",
+        "its_score": float(score.scores.max(initial=0)),
+    }
 
 
 def drawn(maps: Maps, image: LabeledImage, categories: Sequence[str]) -> Image.Image:

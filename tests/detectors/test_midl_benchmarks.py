@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,26 +57,19 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, BENCHMARKS / script, *arguments], capture_output=True, text=True)
 
 
+def words(options: Mapping[str, object]) -> list[str]:
+    return [str(word) for pair in options.items() for word in pair]
+
+
+def data(folder: Path) -> list[str]:
+    place = [str(folder / "pool.json"), str(folder / "images")]
+    return ["--annotations", place[0], "--images", place[1], "--test", "test", *place]
+
+
 def trainings(folder: Path, *more: str) -> str:
-    place = (str(folder / "pool.json"), str(folder / "images"))
-    done = run(
-        *("trainings.py", "--annotations", place[0], "--images", place[1], "--test", "test", *place),
-        *(
-            "--weights",
-            "none",
-            "--shares",
-            "0.5",
-            "--seeds",
-            "0",
-            "--steps",
-            "6",
-            "--image-size",
-            "64",
-            "--scored",
-            "4",
-        ),
-        *("--csv", str(folder / "midl.csv"), "--work", str(folder / "runs"), *more),
-    )
+    settings = {"--weights": "none", "--shares": 0.5, "--seeds": 0, "--steps": 6, "--image-size": 64, "--scored": 4}
+    places = {"--csv": folder / "midl.csv", "--work": folder / "runs"}
+    done = run("trainings.py", *data(folder), *words(settings | places), *more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -116,10 +109,22 @@ def test_trainings_are_run_once_and_reported(folder: Path) -> None:
 def test_lines_without_a_backbone_are_refused(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     path.write_text("data,detector,variant,share,steps,image_size,seed\n")
-    place = (str(folder / "pool.json"), str(folder / "images"))
-    done = run(
-        *("trainings.py", "--annotations", place[0], "--images", place[1], "--test", "test", *place),
-        *("--csv", str(path), "--work", str(tmp_path)),
-    )
+    done = run("trainings.py", *data(folder), "--csv", str(path), "--work", str(tmp_path))
     assert done.returncode != 0
     assert done.stderr.strip() == f"{path} has no column backbone: name another file, or add what its lines have"
+
+
+def test_pictures_of_a_kept_training(folder: Path, tmp_path: Path) -> None:
+    trainings(folder, "--shares", "0.75", "--variants", "midl", "--keep", "--csv", str(tmp_path / "midl.csv"))
+    (kept,) = (folder / "runs").glob("*-0.75-*")
+    files = {"--out": tmp_path / "pictures.png", "--csv": tmp_path / "pictures.csv"}
+    done = run("pictures.py", str(kept), *data(folder)[:4], *words(files))
+    assert done.returncode == 0, done.stderr
+    assert files["--out"].stat().st_size > 0
+    with files["--csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len({row["image"] for row in rows}) == 3  # those that the training had no labels for
+    for row in rows:
+        assert {*row["shows"].split(", "), row["most_of_it"]} <= {*CATEGORIES, ""}
+        assert 0 <= float(row["p_obj_on_objects"]) <= 1
+        assert 0 <= float(row["uncertainty"]) <= 1
