@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from detectors.parse import parse
 
 ClassProbability = Literal["softmax", "sigmoid", "uniform"]
 Objectness = Literal["learned", "uniform"]
@@ -20,7 +22,6 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 StageName = Literal["labeled", "maximize", "minimize"]
 ParameterRole = Literal["features", "classifiers", "regressor", "mil"]
 Stages = tuple[tuple[StageName, float], ...]
-LrFactors = tuple[tuple[ParameterRole, float], ...]
 
 # SGD's rate is the paper's (section 4.1). AdamW's is a usual one: it trained stably, but was not compared with others.
 DEFAULT_LR: Mapping[str, float] = {"adamw": 1e-3, "sgd": 1e-3}
@@ -150,8 +151,8 @@ class TrainConfig:
     batch_size: labeled images a step over all devices; maximize and minimize steps add as many unlabeled ones.
     image_size: long side in pixels to which larger images are shrunk; None leaves them as they are.
     lr, weight_decay: None takes the optimizer's default.
-    lr_factors: pairs of a role in the detector ("features", "classifiers", "regressor", "mil") and the factor on the
-        learning rate of its parts; a role that is not named has 1.
+    lr_factors: factors on the learning rate, by role in the detector: "features", "classifiers", "regressor", "mil". A
+        role that is not named has 1.
     warmup_steps: steps of linear warm-up, at most `steps`; None: 50, and no more than a tenth of the run.
     lr_drop: share of the steps after which the rate is a tenth. The paper's, 20 of 26 epochs, leaves the last labeled
         stage a tenth from its start: too little, in a short run, to bring the two classifiers together again.
@@ -180,7 +181,7 @@ class TrainConfig:
     optimizer: Optimizer = "adamw"
     lr: float | None = None
     weight_decay: float | None = None
-    lr_factors: LrFactors = ()
+    lr_factors: Mapping[ParameterRole, float] = field(default_factory=dict)
     warmup_steps: int | None = None
     lr_drop: float = 24 / 26
     lambda_: float | None = None
@@ -219,11 +220,9 @@ class TrainConfig:
         for stage, share in self.stages:
             _choice("a stage", stage, get_args(StageName))
             _positive(f"the share of stage {stage}", share)
-        for role, factor in self.lr_factors:
+        for role, factor in self.lr_factors.items():
             _choice("a role of lr_factors", role, get_args(ParameterRole))
             _positive(f"the factor on the learning rate of {role}", factor)
-        if len(dict(self.lr_factors)) < len(self.lr_factors):
-            raise ValueError(f"lr_factors must name a role once, got {[role for role, _ in self.lr_factors]}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must be between 0 and 1, got {self.ema_decay!r}")
         if self.warmup > self.steps:
@@ -282,19 +281,8 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """Build a config from JSON values; an unknown key raises ValueError."""
-        known = dict(values)
-        midl = dict(known.pop("midl", {}))
-        if "stages" in known:
-            known["stages"] = tuple((stage, share) for stage, share in known["stages"])
-        if "lr_factors" in known:
-            known["lr_factors"] = tuple((role, factor) for role, factor in known["lr_factors"])
-        for kind, given in ((cls, known), (MidlConfig, midl)):
-            unknown = sorted(set(given) - {f.name for f in fields(kind)})
-            if unknown:
-                allowed = ", ".join(f.name for f in fields(kind))
-                raise ValueError(f"unknown {kind.__name__} keys {', '.join(unknown)}; known are {allowed}")
-        return cls(**known, midl=MidlConfig(**midl))
+        """Build a config from JSON values; see `detectors.parse.parse`."""
+        return parse(cls, values)
 
 
 def is_weights_file(weights: str) -> bool:

@@ -188,7 +188,7 @@ def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list
 
 def _optimizer(detector: MidlDetector, config: TrainConfig, *, on_cpu: bool) -> torch.optim.Optimizer:
     """Build the optimizer; the learning rate is set at every step, times its group's "factor"."""
-    factors = dict(config.lr_factors)
+    factors = config.lr_factors
     parts = {role: [p for m in modules for p in m.parameters()] for role, modules in detector.modules_by_role().items()}
     groups = [{"params": parts[role], "factor": factor} for role, factor in factors.items()]
     named = {id(p) for role in factors for p in parts[role]}

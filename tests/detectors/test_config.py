@@ -35,11 +35,10 @@ def test_names_come_without_torch() -> None:
         ({"crops": True, "augment": False}, "crops are augmentation"),
         ({"epochs": 0}, "epochs must be above zero"),
         (
-            {"lr_factors": (("heads", 0.1),)},
+            {"lr_factors": {"heads": 0.1}},
             "a role of lr_factors must be one of features, classifiers, regressor, mil",
         ),
-        ({"lr_factors": (("mil", 0),)}, "learning rate of mil must be above zero"),
-        ({"lr_factors": (("mil", 1), ("mil", 2))}, "must name a role once"),
+        ({"lr_factors": {"mil": 0}}, "learning rate of mil must be above zero"),
         ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1"),
         ({"method": "plain", "midl": MidlConfig(objectness="uniform")}, "method 'plain'"),
     ],
@@ -78,10 +77,32 @@ def test_the_classes_of_the_image_weigh_where_they_help() -> None:
 
 
 def test_config_round_trip_and_unknown_keys() -> None:
-    config = TrainConfig(steps=7, warmup_steps=2, lr_factors=(("mil", 0.1),), midl=MidlConfig(tie_objectness=False))
+    config = TrainConfig(steps=7, warmup_steps=2, lr_factors={"mil": 0.1}, midl=MidlConfig(tie_objectness=False))
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     with pytest.raises(ValueError, match="unknown TrainConfig keys stepz"):
         TrainConfig.from_dict({"stepz": 1})
+    with pytest.raises(ValueError, match="unknown MidlConfig keys tied; known are class_probability, "):
+        TrainConfig.from_dict({"midl": {"tied": True}})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": "many"}, r"steps: .* integer.*, got 'many'"),
+        ({"clip_norm": None}, "clip_norm: .* number, got None"),
+        ({"stages": [1, 2]}, r"stages\.0: .*, got 1"),
+        ({"midl": 3}, "midl: .*, got 3"),
+        ({"midl": {"mil_weight": "much"}}, r"midl\.mil_weight: .* number.*, got 'much'"),
+        ({"lr_factors": {"heads": 0.1}}, r"lr_factors\.heads.*'features', 'classifiers', 'regressor' or 'mil', got"),
+        # What the dataclasses refuse themselves is said in their words.
+        ({"steps": -5}, "^steps must be above zero, got -5$"),
+        ({"midl": {"delta_fg": 1}}, "^delta_fg is a logit threshold and must be at most 0"),
+    ],
+)
+def test_values_of_another_type_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        TrainConfig.from_dict(values)
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_names_list_the_choices() -> None:

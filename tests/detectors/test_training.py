@@ -70,7 +70,7 @@ def test_a_role_learns_at_its_own_rate(tmp_path: Path, images: list[LabeledImage
 
     go(tmp_path / "start", images, pool, steps=1, weight_decay=0, lr=1e-12)
     alike = moved("alike", lr=1e-3)
-    apart = moved("apart", lr=1e-3, lr_factors=(("mil", 0.1), ("classifiers", 2.0)))
+    apart = moved("apart", lr=1e-3, lr_factors={"mil": 0.1, "classifiers": 2.0})
     ratios = {part: apart[part] / alike[part] for part in alike}
     assert ratios == pytest.approx({"f1": 2, "regressor": 1, "mil": 0.1, "backbone": 1}, rel=0.01)
 
