@@ -101,6 +101,7 @@ def measure(
     if some:
         paths = [image.path for image in some]
         scores = scorer.score(paths)
+        row["scored"] = len(some)
         row |= correlations(scores, some, variants(scorer, paths) if config.method == "midl" else {})
     return row
 
