@@ -75,9 +75,10 @@ def main() -> None:
     for image in (others[place] for place in chosen):
         maps = maps_of(scorer, image)
         line = {"detector": arguments.detector.name, **in_numbers(maps, image, scorer.categories)}
-        print("  ".join(f"{name} {value}" for name, value in line.items()), flush=True)
         if arguments.csv:
             write(arguments.csv, line)
+        else:
+            print("  ".join(f"{name} {value}" for name, value in line.items()), flush=True)
         rows.append(drawn(maps, image, scorer.categories))
     stacked(rows).save(arguments.out)
 
