@@ -37,13 +37,13 @@ _WARMUP_STEPS = 50
 # A reading of the paper's 26 epochs, whose split it does not give. As shares of `steps` they also fit a small labeled
 # set, on which 26 epochs would be too few steps.
 DEFAULT_STAGES: Stages = (
-    ("labeled", 6),
-    ("maximize", 2),
-    ("minimize", 2),
-    ("labeled", 6),
-    ("maximize", 2),
-    ("minimize", 2),
-    ("labeled", 6),
+    ("labeled", 6.0),
+    ("maximize", 2.0),
+    ("minimize", 2.0),
+    ("labeled", 6.0),
+    ("maximize", 2.0),
+    ("minimize", 2.0),
+    ("labeled", 6.0),
 )
 
 

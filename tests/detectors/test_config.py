@@ -79,6 +79,10 @@ def test_the_classes_of_the_image_weigh_where_they_help() -> None:
 def test_config_round_trip_and_unknown_keys() -> None:
     config = TrainConfig(steps=7, warmup_steps=2, lr_factors={"mil": 0.1}, midl=MidlConfig(tie_objectness=False))
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    # A detector's own config.json asks for the very training that it tells of: the text decides what is known again.
+    for default in (TrainConfig(), TrainConfig.from_dict(PRESETS["paper-ssd300"])):
+        written = json.dumps(default.to_dict())
+        assert json.dumps(TrainConfig.from_dict(json.loads(written)).to_dict()) == written
     with pytest.raises(ValueError, match="unknown TrainConfig keys stepz"):
         TrainConfig.from_dict({"stepz": 1})
     with pytest.raises(ValueError, match="unknown MidlConfig keys tied; known are class_probability, "):
