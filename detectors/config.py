@@ -75,7 +75,7 @@ class MidlConfig:
     objectness_from_boxes: on labeled images, train the objectness by the boxes too: -log of the share of p_obj on
         instances that overlap an object. The paper has the image's classes alone.
     mil_moves_features: let the MIL loss train backbone and FPN, as Eq. 9 does; False cuts its gradient below the MIL
-        head, which costs it nothing and spares the boxes (docs/method.md).
+        head, which costs it nothing and spares the boxes (docs/results/defaults.md).
     labeled_trains_all: fix what Eqs. 2 and 4 fix for the terms of the unlabeled images alone, so that the losses of
         labeled images train all parts in every stage. False fixes it for the whole step, as printed: a third of the
         labeled steps then leaves something as it is (docs/method.md).
@@ -91,7 +91,8 @@ class MidlConfig:
         power: what MIL knows of the image counts for its boxes (docs/results/midl.md). 0 is the paper's form, and what
         a detector has whose MIL head was not trained; None takes the default of the detector that is trained, else 0.
     delta_fg: threshold of Eq. 10 in logit units, at most 0: above it the second line is no distribution.
-    mil_weight: factor on the MIL loss. Eq. 12 has 1, at which the light RetinaNet detected far worse (docs/method.md).
+    mil_weight: factor on the MIL loss. Eq. 12 has 1, at which the light RetinaNet detected far worse
+        (docs/results/defaults.md).
     mil_on_unlabeled: also apply the MIL loss to unlabeled images, with pseudo labels from the two classifiers.
     pseudo_label_score: an unlabeled image has class c if any of its instances scores this for c; above 0, below 1.
     objectness_instances: Eq. 11's softmax is over so many instances of an image, those of the largest logits, and 0 on

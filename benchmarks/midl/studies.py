@@ -1,7 +1,8 @@
 """What is trained in each study: variants of `TrainConfig`, by name. A study is one factor at a time.
 
 The studies follow the paper's tables: "accuracy" is plain training against MIDL (Fig. 6, Table 4), "table5" the module
-ablation, "table6" lambda, "preset" the printed form and settings; "causes" changes what may keep MIDL below plain.
+ablation, "table6" lambda, "table6, no cap" the same as Eq. 2 is printed; "causes" changes what may keep MIDL below
+plain, "sgd" the optimizer to the paper's.
 """
 
 from collections.abc import Mapping
