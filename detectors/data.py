@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,11 +22,27 @@ _ORDER, _AUGMENT, _SAMPLING = 0, 1, 2
 
 
 @dataclass(frozen=True)
+class Crowds:
+    """Regions of many objects of a class that nobody told apart (COCO's `iscrowd`); n of one image.
+
+    They are not trained on, and in AP they are neither to be found nor a mistake.
+    """
+
+    boxes_xyxy: np.ndarray  # (n, 4), pixels of the file
+    labels: np.ndarray  # (n,) in 0..C-1
+    masks: tuple[Segmentation | None, ...]  # None stands for the box
+
+
+@dataclass(frozen=True)
 class LabeledImage:
     """One image with its labels. Pixels are those of the file, without applying an EXIF rotation.
 
-    masks: of each object, None where it has none; they are only decoded for detectors that want them. masks_wh: width
-    and height of the picture whose pixels they are in, None for the file's.
+    Boxes and labels of another type of number are converted. masks: of each object, None where it has none; they are
+    only decoded for detectors that want them. masks_wh: width and height of the picture whose pixels they are in, None
+    for the file's. areas: by which an object counts as small, medium or large in AP; None: by its box. crowds: None
+    where the image has none.
+
+    Raises ValueError where the parts do not fit each other, or a box is no box.
     """
 
     path: Path
@@ -35,10 +51,16 @@ class LabeledImage:
     name: str
     masks: tuple[Segmentation | None, ...] | None = None
     masks_wh: tuple[int, int] | None = None
+    areas: np.ndarray | None = None  # (n,) square pixels of the file
+    crowds: Crowds | None = None
 
     def __post_init__(self) -> None:
-        if self.masks is not None and len(self.masks) != len(self.labels):
-            raise ValueError(f"{self.name}: masks must be {len(self.labels)} to fit labels, got {len(self.masks)}")
+        object.__setattr__(self, "boxes_xyxy", np.asarray(self.boxes_xyxy, dtype=np.float32))
+        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+        for name in ("masks", "areas"):
+            part = getattr(self, name)
+            if part is not None and len(part) != len(self.labels):
+                raise ValueError(f"{self.name}: {name} must be {len(self.labels)} to fit labels, got {len(part)}")
         if self.boxes_xyxy.shape != (len(self.labels), 4):
             raise ValueError(
                 f"{self.name}: boxes_xyxy must be ({len(self.labels)}, 4) to fit labels, got {self.boxes_xyxy.shape}"
@@ -83,45 +105,82 @@ def load_coco(
 ) -> tuple[list[LabeledImage], list[str]]:
     """Read a COCO file over an image folder; every image of the file comes back, also without boxes.
 
-    Crowd boxes are ignored, boxes without area dropped. categories: the class order by name; None takes the file's, by
-    id.
+    Boxes without area are dropped. categories: the class order by name; None takes the file's, by id.
 
     Returns: the images and the category names, label c being the c-th name.
 
     Raises:
-        ValueError: not a COCO file, an annotation of an unknown image or category, or a category not in `categories`.
+        ValueError: not a COCO file, an image or annotation that lacks a part, an annotation of an unknown image or
+            category, or a category not in `categories`.
     """
     try:
         document: dict[str, Any] = json.loads(annotations.read_text(encoding="utf-8"))
         listed = sorted(document["categories"], key=lambda c: c["id"])
-        rows: dict[Any, dict[str, Any]] = {image["id"]: image for image in document["images"]}
-        found = document["annotations"]
+        names_in_file = [str(c["name"]) for c in listed]
+        files: dict[Any, str] = {image["id"]: str(image["file_name"]) for image in document["images"]}
+        found = list(document["annotations"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{annotations} is no COCO detection file: {error}") from error
-    names = [str(c["name"]) for c in listed] if categories is None else list(categories)
-    foreign = sorted({str(c["name"]) for c in listed} - set(names))
+    names = names_in_file if categories is None else list(categories)
+    foreign = sorted(set(names_in_file) - set(names))
     if foreign:
         raise ValueError(f"{annotations} has categories {', '.join(foreign)} that are not among {', '.join(names)}")
     label_of = {c["id"]: names.index(str(c["name"])) for c in listed}
-    objects: dict[Any, list[tuple[list[float], int, Segmentation | None]]] = {key: [] for key in rows}
-    for annotation in found:
-        if annotation["image_id"] not in rows or annotation["category_id"] not in label_of:
-            raise ValueError(f"{annotations}: annotation {annotation.get('id')} has an unknown image or category")
-        x, y, width, height = (float(v) for v in annotation["bbox"])
-        if annotation.get("iscrowd", 0) or width <= 0 or height <= 0:
-            continue
-        label, mask = label_of[annotation["category_id"]], annotation.get("segmentation") or None
-        objects[annotation["image_id"]].append(([x, y, x + width, y + height], label, mask))
-    return [
-        LabeledImage(
-            path=images / row["file_name"],
-            boxes_xyxy=np.array([box for box, _, _ in objects[key]], dtype=np.float32).reshape(-1, 4),
-            labels=np.array([label for _, label, _ in objects[key]], dtype=np.int64),
-            name=str(row["file_name"]),
-            masks=tuple(mask for _, _, mask in objects[key]),
-        )
-        for key, row in rows.items()
-    ], names
+    objects: dict[Any, list[_CocoObject]] = {key: [] for key in files}
+    for place, annotation in enumerate(found):
+        try:
+            entry = _coco_object(annotation, label_of)
+            of_image = objects[annotation["image_id"]]
+        except (KeyError, TypeError, ValueError) as error:
+            name = annotation.get("id", f"number {place}") if isinstance(annotation, dict) else f"number {place}"
+            raise ValueError(
+                f"{annotations}: annotation {name} must have a known image_id and category_id, and a bbox of four "
+                f"numbers: {type(error).__name__} {error}"
+            ) from error
+        if not (entry.width <= 0 or entry.height <= 0):  # what is not a number is left to LabeledImage to refuse
+            of_image.append(entry)
+    return [_coco_image(images / name, name, objects[key]) for key, name in files.items()], names
+
+
+class _CocoObject(NamedTuple):
+    """An annotation: its box in pixels, label, mask, area in square pixels, and whether it is a crowd."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: int
+    mask: Segmentation | None
+    area: float
+    crowd: bool
+
+
+def _coco_object(annotation: Mapping[str, Any], label_of: Mapping[Any, int]) -> _CocoObject:
+    x, y, width, height = (float(value) for value in annotation["bbox"])
+    area = float(annotation.get("area") or width * height)
+    mask = annotation.get("segmentation") or None
+    label = label_of[annotation["category_id"]]
+    return _CocoObject(x, y, width, height, label, mask, area, bool(annotation.get("iscrowd", 0)))
+
+
+def _coco_image(path: Path, name: str, entries: Sequence[_CocoObject]) -> LabeledImage:
+    single, crowds = ([e for e in entries if e.crowd is crowd] for crowd in (False, True))
+
+    def boxes(of: Sequence[_CocoObject]) -> np.ndarray:
+        return np.array([[e.x, e.y, e.x + e.width, e.y + e.height] for e in of], dtype=np.float32).reshape(-1, 4)
+
+    def labels(of: Sequence[_CocoObject]) -> np.ndarray:
+        return np.array([e.label for e in of], dtype=np.int64)
+
+    return LabeledImage(
+        path=path,
+        boxes_xyxy=boxes(single),
+        labels=labels(single),
+        name=name,
+        masks=tuple(e.mask for e in single),
+        areas=np.array([e.area for e in single]),
+        crowds=Crowds(boxes(crowds), labels(crowds), tuple(e.mask for e in crowds)) if crowds else None,
+    )
 
 
 def load_sample(

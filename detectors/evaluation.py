@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from detectors.checkpoint import LoadedDetector
-from detectors.data import LabeledImage, load_sample
+from detectors.data import Crowds, LabeledImage, load_sample
 from detectors.images import file_size_wh
 from detectors.inference import ImageScore, Scorer
 from detectors.masks import draw_masks
@@ -25,7 +25,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure AP (IoU 0.50 to 0.95), AP50, AP75 and the AP of each class, in 0-1; None where nothing can be measured.
 
-    AP_small, AP_medium and AP_large count objects below 32², up to 96² and above, in pixels of the file, as COCO does.
+    As COCO does, AP_small, AP_medium and AP_large count objects with an area below 32², up to 96² and above, in pixels
+    of the file, and what is found in a crowd of its class is no mistake.
     Each AP also comes by class, under its name with `_per_class`; classes without labels or boxes found are left out.
     mask_AP and mask_AP50 are those of the masks, where the detector makes some and the labels hold some.
 
@@ -49,8 +50,7 @@ def accuracy(scores: Sequence[ImageScore], images: Sequence[LabeledImage], categ
     metric.warn_on_many_detections = False
     for image, score in zip(images, scores, strict=True):
         predicted = {"boxes": score.boxes_xyxy, "scores": score.scores, "labels": score.labels}
-        truth = {"boxes": image.boxes_xyxy, "labels": image.labels}
-        metric.update([{k: _tensor(v) for k, v in predicted.items()}], [{k: _tensor(v) for k, v in truth.items()}])
+        metric.update([{k: _tensor(v) for k, v in predicted.items()}], [_truth(image)])
     boxes = sum(len(image.labels) for image in images)
     names = _AT_IOU | {f"AP{size}": f"map{size}" for size in _SIZES}
     result: dict[str, Any] = {"images": len(images), "boxes": boxes, **dict.fromkeys(names)}
@@ -64,6 +64,19 @@ def accuracy(scores: Sequence[ImageScore], images: Sequence[LabeledImage], categ
         for row, size in enumerate(_SIZES):
             result[f"AP{size}_per_class"][categories[label]] = _share(precision[:, :, column, row].mean())
     return result | _mask_precision(scores, images)
+
+
+def _truth(image: LabeledImage) -> dict[str, torch.Tensor]:
+    """Boxes of objects and crowds as torchmetrics takes them; an area of 0 stands for the box's."""
+    crowds = image.crowds or Crowds(image.boxes_xyxy[:0], image.labels[:0], ())
+    areas = np.zeros(len(image.labels)) if image.areas is None else image.areas
+    none = np.zeros(len(crowds.labels))
+    return {
+        "boxes": _tensor(np.concatenate([image.boxes_xyxy, crowds.boxes_xyxy])),
+        "labels": _tensor(np.concatenate([image.labels, crowds.labels])),
+        "area": _tensor(np.concatenate([areas, none]).astype(np.float32)),
+        "iscrowd": _tensor(np.repeat([0, 1], [len(image.labels), len(crowds.labels)])),
+    }
 
 
 def _mask_precision(scores: Sequence[ImageScore], images: Sequence[LabeledImage]) -> dict[str, float | None]:
@@ -81,16 +94,17 @@ def _mask_precision(scores: Sequence[ImageScore], images: Sequence[LabeledImage]
     metric.warn_on_many_detections = False
     for image, score in zip(images, scores, strict=True):
         size_wh = file_size_wh(image.path)
-        masks = image.masks or (None,) * len(image.labels)
-        crowds = torch.tensor([mask is None for mask in masks], dtype=torch.int64)
+        truth = _truth(image)
+        masks = (*(image.masks or (None,) * len(image.labels)), *(image.crowds.masks if image.crowds else ()))
+        without = torch.tensor([mask is None for mask in masks], dtype=torch.bool)
         found = draw_masks(score.masks or (), name=image.name, file_wh=size_wh)
         drawn = draw_masks(masks, name=image.name, file_wh=image.masks_wh or size_wh, size_wh=size_wh)
-        for row in crowds.nonzero().flatten().tolist():
-            x1, y1, x2, y2 = image.boxes_xyxy[row].clip(min=0).round().astype(int)
+        for row in without.nonzero().flatten().tolist():
+            x1, y1, x2, y2 = truth["boxes"][row].clamp(min=0).round().int().tolist()
             drawn[row, y1:y2, x1:x2] = True
         metric.update(
             [{"masks": found, "scores": _tensor(score.scores), "labels": _tensor(score.labels)}],
-            [{"masks": drawn, "labels": _tensor(image.labels), "iscrowd": crowds}],
+            [{"masks": drawn, "labels": truth["labels"], "iscrowd": truth["iscrowd"] | without}],
         )
     values = metric.compute()
     return {"mask_AP": _share(values["map"]), "mask_AP50": _share(values["map_50"])}

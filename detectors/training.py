@@ -59,7 +59,7 @@ def train(
         NonFiniteLossError: training diverged.
         MemoryError: a step took more than the GPU has.
     """
-    _check(categories, labeled)
+    _check(categories, labeled, held_out)
     if config.start_from is not None:
         check_start(Path(config.start_from), config, categories)
         if Path(config.start_from).resolve() == output.resolve():
@@ -110,13 +110,13 @@ def _run_in_process(job: Job, report: Callable[[StepReport | Exception], None], 
         raise
 
 
-def _check(categories: Sequence[str], labeled: Sequence[LabeledImage]) -> None:
-    """Refuse data that cannot be trained on."""
+def _check(categories: Sequence[str], labeled: Sequence[LabeledImage], held_out: Sequence[LabeledImage]) -> None:
+    """Refuse data that cannot be trained on or measured with."""
     if not categories or len(set(categories)) != len(categories):
         raise ValueError(f"categories must be at least one name, each once, got {list(categories)}")
     if not labeled:
         raise ValueError("labeled must hold at least one image, got none")
-    for image in labeled:
+    for image in (*labeled, *held_out):
         if len(image.labels) and not 0 <= image.labels.min() <= image.labels.max() < len(categories):
             raise ValueError(f"{image.name}: labels must be in 0..{len(categories) - 1}, got {image.labels.tolist()}")
 
@@ -165,6 +165,11 @@ def _fingerprint(
         digest.update(image.boxes_xyxy.tobytes() + image.labels.tobytes())
         if image.masks is not None:
             digest.update(json.dumps(image.masks, default=repr).encode())
+        if image.areas is not None:
+            digest.update(image.areas.tobytes())
+        if image.crowds is not None:
+            digest.update(image.crowds.boxes_xyxy.tobytes() + image.crowds.labels.tobytes())
+            digest.update(json.dumps(image.crowds.masks, default=repr).encode())
     for path in unlabeled:
         digest.update(f"{path}\0{path.stat().st_size}\0".encode())
     return digest.hexdigest()

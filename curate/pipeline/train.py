@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError
@@ -160,23 +161,27 @@ def _sizes(pool: Pool) -> dict[str, tuple[int, int]]:
 def _image(
     workspace: Workspace, labels: LabelSet, frame: LabeledFrame, sizes: dict[str, tuple[int, int]]
 ) -> "LabeledImage":
-    """A labelled frame as the detectors take it: boxes in pixels of the cached JPEG, crowds left out.
+    """A labelled frame as the detectors take it: boxes in pixels of the cached JPEG.
 
     Masks stay in pixels of the labels, for run lengths cannot be scaled; they are drawn when a detector wants them.
     """
     import numpy as np
 
-    from detectors.data import LabeledImage
+    from detectors.data import Crowds, LabeledImage
 
     width, height = sizes[frame.frame_id]
     scale = np.array([width / frame.width, height / frame.height] * 2, dtype=np.float32)
-    single = [i for i, crowd in enumerate(frame.iscrowd) if not crowd]
     index_of: dict[str, int] = {category: i for i, category in enumerate(labels.categories)}
+    boxes = np.array(frame.boxes_xyxy, np.float32).reshape(-1, 4) * scale
+    classes = np.array([index_of[category] for category in frame.categories], np.int64)
+    masks = [json.loads(text) if text else None for text in frame.segmentations]
+    crowd = np.array(frame.iscrowd, bool)
     return LabeledImage(
         path=cache_path_of(workspace.frames, frame.frame_id),
-        boxes_xyxy=np.array([frame.boxes_xyxy[i] for i in single], np.float32).reshape(-1, 4) * scale,
-        labels=np.array([index_of[frame.categories[i]] for i in single], np.int64),
+        boxes_xyxy=boxes[~crowd],
+        labels=classes[~crowd],
         name=frame.frame_id,
-        masks=tuple(json.loads(frame.segmentations[i]) if frame.segmentations[i] else None for i in single),
+        masks=tuple(compress(masks, ~crowd)),
         masks_wh=(frame.width, frame.height),
+        crowds=Crowds(boxes[crowd], classes[crowd], tuple(compress(masks, crowd))) if crowd.any() else None,
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from detector_data import write_images
 from PIL import Image
 
@@ -26,13 +27,17 @@ def coco(folder: Path, **changes: object) -> Path:
     return path
 
 
-def test_coco_keeps_empty_images_and_ignores_crowds(tmp_path: Path) -> None:
+def test_coco_keeps_empty_images_and_sets_crowds_apart(tmp_path: Path) -> None:
     images, categories = load_coco(coco(tmp_path), tmp_path)
     assert categories == ["ant", "cat"]
     assert [image.name for image in images] == ["a.png", "b.png"]
     assert images[0].boxes_xyxy.tolist() == [[1, 2, 4, 6]]
     assert images[0].labels.tolist() == [1]
+    assert images[0].crowds is not None
+    assert images[0].crowds.boxes_xyxy.tolist() == [[0, 0, 5, 5]]
+    assert images[0].crowds.labels.tolist() == [0]
     assert images[1].boxes_xyxy.shape == (0, 4)
+    assert images[1].crowds is None
 
 
 def test_coco_takes_the_callers_class_order(tmp_path: Path) -> None:
@@ -45,8 +50,18 @@ def test_coco_takes_the_callers_class_order(tmp_path: Path) -> None:
 
 def test_coco_with_errors_is_refused(tmp_path: Path) -> None:
     stray = [{"id": 5, "image_id": 99, "category_id": 9, "bbox": [0, 0, 1, 1]}]
-    with pytest.raises(ValueError, match="annotation 5"):
+    with pytest.raises(ValueError, match="annotation 5 must have a known image_id"):
         load_coco(coco(tmp_path, annotations=stray), tmp_path)
+    for broken in ({"bbox": []}, {"bbox": [1, 2, "x", 4]}, {"bbox": None}):
+        with pytest.raises(ValueError, match=r"annotation 6 must have .* a bbox of four numbers"):
+            load_coco(coco(tmp_path, annotations=[{"id": 6, "image_id": 7, "category_id": 9, **broken}]), tmp_path)
+    with pytest.raises(ValueError, match="annotation number 0 must have"):
+        load_coco(coco(tmp_path, annotations=["x"]), tmp_path)
+    nan = {"id": 7, "image_id": 7, "category_id": 9, "bbox": [0, 0, float("nan"), 1]}
+    with pytest.raises(ValueError, match=r"a\.png: each box must be finite"):
+        load_coco(coco(tmp_path, annotations=[nan]), tmp_path)
+    with pytest.raises(ValueError, match="no COCO detection file: 'file_name'"):
+        load_coco(coco(tmp_path, images=[{"id": 7}]), tmp_path)
     (tmp_path / "labels.json").write_text("[]")
     with pytest.raises(ValueError, match="no COCO"):
         load_coco(tmp_path / "labels.json", tmp_path)
@@ -55,6 +70,14 @@ def test_coco_with_errors_is_refused(tmp_path: Path) -> None:
 def test_boxes_must_have_area() -> None:
     with pytest.raises(ValueError, match="x1 < x2"):
         LabeledImage(Path("x"), np.array([[5, 5, 5, 9]], dtype=np.float32), np.array([0]), "x")
+
+
+def test_numbers_of_other_types_are_converted(tmp_path: Path) -> None:
+    image = write_images(tmp_path, 1, size_wh=(40, 40), rng=np.random.default_rng(0))[0]
+    other = replace(image, boxes_xyxy=image.boxes_xyxy.astype(np.float64), labels=image.labels.astype(np.int32))
+    target = load_sample(other).target
+    assert target is not None
+    assert (target.boxes.dtype, target.labels.dtype) == (torch.float32, torch.int64)
 
 
 def test_images_are_shrunk_to_image_size_and_boxes_with_them(tmp_path: Path) -> None:

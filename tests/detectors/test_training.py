@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from detector_data import CATEGORIES
@@ -112,6 +113,15 @@ def test_what_a_training_cannot_start_from(tmp_path: Path, images: list[LabeledI
             labeled=[LabeledImage(images[0].path, images[0].boxes_xyxy[:0], images[0].labels[:0], "a")],
             unlabeled=[],
             held_out=[],
+            output=tmp_path / "second",
+        )
+    with pytest.raises(ValueError, match=r"labels must be in 0\.\.1, got \[2\]"):
+        train(
+            TrainConfig(),
+            categories=CATEGORIES,
+            labeled=images,
+            unlabeled=[],
+            held_out=[LabeledImage(images[0].path, images[0].boxes_xyxy[:1], np.array([2]), "a")],
             output=tmp_path / "second",
         )
     with pytest.raises(ValueError, match="needs a folder of its own"):
