@@ -33,7 +33,8 @@ __all__ = ["Explanation", "ImageScore", "LoadedDetector", "ScoredBatch", "Scorer
 
 @dataclass(frozen=True)
 class ImageScore:
-    """What a detector says of one image; uncertainties, probabilities and scores in 0-1.
+    """What a detector says of one image; uncertainties, probabilities and scores in 0-1 (uncertainties up to C where
+    the class probabilities are "sigmoid").
 
     uncertainty: Eq. 7 under the detector's own switches. printed_uncertainty: Eq. 7 with Eq. 5 as printed.
     mean_uncertainty: mean of Eq. 5 over instances and classes (Eq. 6). max_uncertainty: that of the most uncertain

@@ -36,7 +36,7 @@ from detectors.model import MidlDetector
 from detectors.objective import Objective, fixed_parts, freeze_for
 from detectors.registry import build_detector
 from detectors.runlog import RunLog
-from detectors.step import learn
+from detectors.step import learn, out_of_memory
 
 # A resume file is written about once an epoch of the labeled set, within these bounds in steps.
 _CHECKPOINT_STEPS = (50, 500)
@@ -90,7 +90,16 @@ class Job:
 
 
 def run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -> TrainResult:
-    """Train in this process, one of config.devices."""
+    """Train in this process, one of config.devices; errors as `detectors.training.train`."""
+    try:
+        return _run(fabric, job, report)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(
+            "outside the steps, as images were loaded or the detector was measured", job.config
+        ) from error
+
+
+def _run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) -> TrainResult:
     keep_kernels_and_memory()
     config, directory = job.config, job.output
     with torch.random.fork_rng(devices=[]):
@@ -210,12 +219,13 @@ def _average(detector: MidlDetector, config: TrainConfig) -> AveragedModel | Non
         return None
     largest = config.ema_decay
 
-    def blend(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        decay = min(largest, (1 + int(count)) / (10 + int(count)))
-        return averaged.lerp(current, 1 - decay)
+    # All parameters in one call: each by itself would wait for a GPU twice.
+    def blend(averaged: Any, current: Any, steps: Tensor | int) -> None:
+        count = int(steps)
+        torch._foreach_lerp_(averaged, current, 1 - min(largest, (1 + count) / (10 + count)))
 
     # Statistics of batch normalization never change in training, so that parameters are all there is to average.
-    return AveragedModel(detector, avg_fn=blend)
+    return AveragedModel(detector, multi_avg_fn=blend)
 
 
 def _checkpoint_steps(config: TrainConfig, spans: Sequence[StageSpan], labeled: int) -> frozenset[int]:
@@ -261,7 +271,8 @@ def _finish(fabric: Fabric, job: Job, detector: MidlDetector, log: RunLog, *, re
 def _metrics(fabric: Fabric, job: Job, detector: MidlDetector, log: RunLog) -> dict[str, Any]:
     """Accuracy on the held-out images (None with a reason where there is none to measure) and the run's own numbers."""
     loaded = LoadedDetector(detector.eval(), job.categories, job.config.image_size, job.labels_sha256)
-    scorer = Scorer(loaded, device=fabric.device)
+    # What a GPU's memory has held with gradients it holds without.
+    scorer = Scorer(loaded, device=fabric.device, batch_size=job.config.batch_size)
     measured: dict[str, Any] = {
         "AP": None,
         "AP50": None,

@@ -56,14 +56,12 @@ class ProposalBags(Instances):
     levels: tuple[Tensor, ...]  # each (B, channels, H, W)
     regions: tuple[Tensor, ...]  # of each image, (n, width): what the heads read of its valid proposals
 
-    def __getitem__(self, images: slice | Tensor) -> Instances:
+    def __getitem__(self, images: slice) -> Instances:
         """See Instances."""
-        rows = range(len(self.regions))
-        places = rows[images] if isinstance(images, slice) else images.nonzero().flatten().tolist()
         return replace(
             super().__getitem__(images),
             levels=tuple(level[images] for level in self.levels),  # type: ignore[call-arg]
-            regions=tuple(self.regions[i] for i in places),
+            regions=self.regions[images],
         )
 
 

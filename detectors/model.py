@@ -54,8 +54,8 @@ class Instances:
     valid: Tensor  # (B, N) bool
     activation: Activation = "sigmoid"
 
-    def __getitem__(self, images: slice | Tensor) -> Instances:
-        """Return the bags of some of the images: a slice, or (B,) bool."""
+    def __getitem__(self, images: slice) -> Instances:
+        """Return the bags of some of the images."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         chosen: dict[str, Any] = {name: part[images] for name, part in parts.items() if isinstance(part, Tensor)}
         return replace(self, **chosen)

@@ -1,7 +1,7 @@
 """Region proposals over the feature pyramid (Ren et al. 2015), torchvision's parts in the order that MIDL needs.
 
-torchvision computes proposals and loss in one call on labeled images. Here labeled and unlabeled images share the
-forward pass, and the loss follows for the labeled ones.
+torchvision computes proposals and loss in one call on labeled images. Here unlabeled images have proposals too, in a
+forward pass of their own, and the loss follows for the labeled ones.
 """
 
 from __future__ import annotations

@@ -33,15 +33,20 @@ def learn(fabric: Fabric, module: Any, optimizer: Any, batch: StepBatch, config:
         if not all(math.isfinite(value) for value in losses.values()):
             raise _not_finite("loss", batch, config, f": {losses}")
         fabric.backward(terms["total"])
+        _clip(fabric, module, optimizer, batch, config)
+        optimizer.step()
     except torch.OutOfMemoryError as error:
-        raise MemoryError(
-            f"out of GPU memory at step {batch.step} ({batch.stage}): lower batch_size ({config.batch_size}), "
-            f"image_size ({config.image_size}) or image_memory ({config.image_memory})"
-        ) from error
-    _clip(fabric, module, optimizer, batch, config)
-    optimizer.step()
+        raise out_of_memory(f"at step {batch.step} ({batch.stage})", config) from error
     optimizer.zero_grad(set_to_none=True)
     return losses
+
+
+def out_of_memory(when: str, config: TrainConfig) -> MemoryError:
+    """What to say, and to do, when the GPU has too little memory."""
+    return MemoryError(
+        f"out of GPU memory {when}: lower batch_size ({config.batch_size}), image_size ({config.image_size}) or "
+        f"image_memory ({config.image_memory})"
+    )
 
 
 def _clip(fabric: Fabric, module: Any, optimizer: Any, batch: StepBatch, config: TrainConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -164,31 +164,40 @@ def bag_mil_loss(
 
 
 def bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
-    """Score the images, without gradient."""
+    """Score the images, at least one, without gradient.
+
+    One after the other: the equations make a dozen (N, C) tensors, together a gigabyte for 200,000 anchors and 80
+    classes.
+    """
     with torch.no_grad():
-        valid = instances.valid
-        printed = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)
-        u = uncertainty_given_object(instances) if midl.given_object else printed  # (B, N, C)
-        weights = bag_weights(instances, midl)
-        p_cls, p_obj = weights.switched(midl)
-        per_instance = weighted_instance_uncertainty(u, p_cls) * valid  # (B, N)
-        image_score = {
-            "joint": image_uncertainty(u, p_cls, p_obj, valid=valid),
-            "mean": image_uncertainty(u, p_cls, None, valid=valid),
-            "max": _largest(per_instance),
-        }
-        return BagScores(
-            uncertainty=image_score[midl.image_score],
-            printed_uncertainty=image_uncertainty(printed, p_cls, p_obj, valid=valid),
-            mean_uncertainty=image_uncertainty(printed, None, None, valid=valid),
-            max_uncertainty=_largest(weighted_instance_uncertainty(printed, p_cls) * valid),
-            objectness_uncertainty=image_uncertainty(printed, None, weights.p_obj, valid=valid),
-            top_k_uncertainty=top_k_uncertainty(printed, valid),
-            class_probabilities=image_class_probability(weights.p_cls, weights.p_obj),
-            instance_uncertainties=per_instance,
-            objectness=weights.p_obj,
-            instance_weights=weights.p_obj * weights.p_cls.sum(dim=-1),
-        )
+        scores = [_bag_scores(instances[row : row + 1], midl) for row in range(len(instances.valid))]
+        return BagScores(*(torch.cat([getattr(score, f.name) for score in scores]) for f in fields(BagScores)))
+
+
+def _bag_scores(instances: Instances, midl: MidlConfig) -> BagScores:
+    valid = instances.valid
+    printed = instance_uncertainty(instances.cls_logits_1, instances.cls_logits_2, instances.activation)
+    u = uncertainty_given_object(instances) if midl.given_object else printed  # (B, N, C)
+    weights = bag_weights(instances, midl)
+    p_cls, p_obj = weights.switched(midl)
+    per_instance = weighted_instance_uncertainty(u, p_cls) * valid  # (B, N)
+    image_score = {
+        "joint": image_uncertainty(u, p_cls, p_obj, valid=valid),
+        "mean": image_uncertainty(u, p_cls, None, valid=valid),
+        "max": _largest(per_instance),
+    }
+    return BagScores(
+        uncertainty=image_score[midl.image_score],
+        printed_uncertainty=image_uncertainty(printed, p_cls, p_obj, valid=valid),
+        mean_uncertainty=image_uncertainty(printed, None, None, valid=valid),
+        max_uncertainty=_largest(weighted_instance_uncertainty(printed, p_cls) * valid),
+        objectness_uncertainty=image_uncertainty(printed, None, weights.p_obj, valid=valid),
+        top_k_uncertainty=top_k_uncertainty(printed, valid),
+        class_probabilities=image_class_probability(weights.p_cls, weights.p_obj),
+        instance_uncertainties=per_instance,
+        objectness=weights.p_obj,
+        instance_weights=weights.p_obj * weights.p_cls.sum(dim=-1),
+    )
 
 
 def uncertainty_given_object(instances: Instances) -> Tensor:
@@ -198,7 +207,8 @@ def uncertainty_given_object(instances: Instances) -> Tensor:
     1. Without that, frames in which nothing is would be among the most uncertain: their objectness has to sum to one
     too. With one class this is Eq. 5 as printed: given an object there is nothing left to differ in.
 
-    Returns: (B, N, C) in 0-1, the same for all classes, so that the sum over p_cls in Eq. 7 leaves it as it is.
+    Returns: (B, N, C) in 0-1, the same for all classes, so that the sum over p_cls in Eq. 7 leaves it as it is where
+    p_cls sums to 1, as under "softmax"; under "sigmoid" that sum is a factor on it.
     """
     logits = (instances.cls_logits_1, instances.cls_logits_2)
     scores = instances.scores() * instances.valid.unsqueeze(-1)  # (B, N, C)

@@ -86,7 +86,7 @@ def test_bags_have_one_shape_and_lie_in_the_real_images() -> None:
 
 def test_bags_of_some_images_keep_their_levels() -> None:
     bags = run(tiny())
-    second = bags[torch.tensor([False, True])]
+    second = bags[1:2]
     assert isinstance(second, ProposalBags)
     assert torch.equal(second.levels[0], bags.levels[0][1:])
     assert torch.equal(second.priors, bags.priors[1:])

@@ -37,11 +37,16 @@ def batch(tmp_path: Path) -> StepBatch:
     return BatchLoader(config, [image], [], spans=(StageSpan(Stage.LABELED, 0, 1),), divisor=32).load(0)
 
 
-def step(module: Root, batch: StepBatch, scaler: torch.amp.GradScaler | None = None) -> tuple[dict[str, float], Fabric]:
+def step(
+    module: Root,
+    batch: StepBatch,
+    scaler: torch.amp.GradScaler | None = None,
+    optimizer_class: type[torch.optim.Optimizer] = torch.optim.SGD,
+) -> tuple[dict[str, float], Fabric]:
     # Fabric itself has 16-mixed on a GPU alone.
     scaled = [MixedPrecision("16-mixed", "cpu", scaler)] if scaler else None
     fabric = Fabric(accelerator="cpu", plugins=scaled)
-    wrapped, optimizer = fabric.setup(module, torch.optim.SGD(module.parameters(), lr=0.5))
+    wrapped, optimizer = fabric.setup(module, optimizer_class(module.parameters(), lr=0.5))  # type: ignore[call-arg]
     config = TrainConfig(weights="none", steps=1, warmup_steps=0)
     return learn(fabric, wrapped, optimizer, batch, config), fabric
 
@@ -64,3 +69,14 @@ def test_16_mixed_passes_over_a_step_that_overflows(batch: StepBatch) -> None:
     _, fabric = step(module, batch, torch.amp.GradScaler("cpu"))
     assert module.weight.item() == 1.0
     assert fabric.strategy.precision.state_dict()["scale"] == 65536 / 2
+
+
+class _Full(torch.optim.SGD):
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_memory_that_the_optimizer_lacks_is_said_in_one_line(batch: StepBatch) -> None:
+    """AdamW takes the memory of its state at the first step, after the backward pass."""
+    with pytest.raises(MemoryError, match=r"out of GPU memory at step 0 \(labeled\): lower batch_size \(4\)"):
+        step(Root(4.0, 2.0), batch, optimizer_class=_Full)

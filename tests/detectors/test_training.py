@@ -131,6 +131,16 @@ def test_what_a_training_cannot_start_from(tmp_path: Path, images: list[LabeledI
     assert not (tmp_path / "second").exists()
 
 
+def test_memory_that_is_lacking_between_steps_is_said_in_one_line(
+    tmp_path: Path, images: list[LabeledImage], pool: list[Path]
+) -> None:
+    def full(report: StepReport) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(MemoryError, match=r"out of GPU memory outside the steps.*lower batch_size"):
+        go(tmp_path, images, pool, steps=2, on_step=full)
+
+
 def test_length_in_epochs_and_stages_of_ones_own(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
     stages = (("labeled", 1), ("maximize", 0.5), ("labeled", 0.5))
     reports = go(tmp_path, images, pool, epochs=2, stages=stages)  # 8 images in batches of 2
