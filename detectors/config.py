@@ -136,6 +136,10 @@ class MidlConfig:
             _positive("objectness_instances", self.objectness_instances)
 
 
+# Fields of TrainConfig that method "plain" never reads, with their defaults.
+MIDL_ALONE: Mapping[str, object] = {"midl": MidlConfig(), "lambda_": None, "stages": DEFAULT_STAGES}
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run.
@@ -145,7 +149,8 @@ class TrainConfig:
         "imagenet" (downloaded), "none" (random), or the path of a .pth or .safetensors file.
     start_from: folder of a trained detector whose weights, all of them, this training starts from, in the place of
         `weights`; it must be the same detector and backbone for the same categories.
-    method: "midl", or "plain" for the detection loss alone over the whole run.
+    method: "midl", or "plain" for the detection loss alone over the whole run; `midl`, `lambda_` and `stages` mean
+        nothing then, and have to be left out.
     steps: optimizer steps; the stages share them.
     epochs: the length in epochs of the labeled set instead; `steps` is then set from it when training starts.
     stages: names and shares of the stages, in order. With the default shares, 26 epochs give each its own number.
@@ -232,8 +237,13 @@ class TrainConfig:
             raise ValueError(f"batch_size must be a multiple of devices ({self.devices}), got {self.batch_size}")
         if self.crops and not self.augment:
             raise ValueError("crops are augmentation: leave augment at True, or crops at False")
-        if self.method == "plain" and self.midl != MidlConfig():
-            raise ValueError("method 'plain' trains without MIDL: leave the midl switches at their defaults")
+        if self.method == "plain":
+            given = [name for name, default in MIDL_ALONE.items() if getattr(self, name) != default]
+            if given:
+                raise ValueError(
+                    f"method 'plain' trains without MIDL, which alone reads {', '.join(MIDL_ALONE)}: "
+                    f"leave out {', '.join(given)}, or take method 'midl'"
+                )
 
     @property
     def first_weights(self) -> str:

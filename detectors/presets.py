@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from detectors.config import PAPER_LAMBDA
+from detectors.config import MIDL_ALONE, PAPER_LAMBDA
 
 # As `TrainConfig.from_dict` takes them. "paper" is the RetinaNet of section 4.1
 # with Eqs. 9 to 11 as printed, "paper-ssd300" its SSD; "short" is one round of the stages, for a first try on a CPU.
@@ -42,3 +42,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "stages": [["labeled", 6], ["maximize", 2], ["minimize", 2], ["labeled", 6]],
     },
 }
+
+
+def preset_values(name: str, *, method: str) -> dict[str, Any]:
+    """The values of a preset; method "plain" has it without those that MIDL alone reads. KeyError for another name."""
+    return {key: value for key, value in PRESETS[name].items() if method != "plain" or key not in MIDL_ALONE}

@@ -131,8 +131,10 @@ class Bench:
         """Operations of a step of each stage, counted in a training of a few steps."""
         key = (config.detector, config.backbone, config.method, size)
         if key not in self._operations:
-            stages = _ONE_OF_EACH if config.method == "midl" else _ONE_OF_EACH[:1]
-            short = replace(config, stages=stages, steps=_COUNTED_STEPS * len(stages))
+            if config.method == "midl":
+                short = replace(config, stages=_ONE_OF_EACH, steps=_COUNTED_STEPS * len(_ONE_OF_EACH))
+            else:
+                short = replace(config, steps=_COUNTED_STEPS)
             counted: dict[str, list[float]] = defaultdict(list)
             folder = self._folder(config, size).with_name("counted")
             shutil.rmtree(folder, ignore_errors=True)

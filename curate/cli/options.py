@@ -18,7 +18,7 @@ from curate.selection.registry import ACQUISITIONS, COLD_ACQUISITION, DEFAULT_AC
 from curate.types import Sampling, duration_s
 from curate.workspace import DEFAULT_WORKSPACE
 from detectors.config import TrainConfig
-from detectors.presets import PRESETS
+from detectors.presets import PRESETS, preset_values
 from detectors.registry import backbone_names, detector_names
 
 TRAIN = TrainConfig()
@@ -195,7 +195,8 @@ def train_config(seed: int, *, preset: str | None = None, file: Path | None = No
     options = {name: value for name, value in given.items() if value is not None}
     if not (preset or file or options):
         return None
-    values = _preset(preset) | _config_file(file) | options | {"seed": seed}
+    given = _config_file(file) | options | {"seed": seed}
+    values = _preset(preset, method=given.get("method", TRAIN.method)) | given
     if "steps" in options and "epochs" not in options:
         values.pop("epochs", None)
     try:
@@ -204,12 +205,12 @@ def train_config(seed: int, *, preset: str | None = None, file: Path | None = No
         raise UsageError(f"training options: {error}") from error
 
 
-def _preset(name: str | None) -> dict[str, Any]:
+def _preset(name: str | None, *, method: str) -> dict[str, Any]:
     if name is None:
         return {}
     if name not in PRESETS:
         raise UsageError(f"--preset {name!r}: choices are {', '.join(PRESETS)}")
-    return dict(PRESETS[name])
+    return preset_values(name, method=method)
 
 
 def _config_file(path: Path | None) -> dict[str, Any]:

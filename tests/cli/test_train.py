@@ -8,6 +8,9 @@ import pytest
 from commands import curate, one_line
 from example import COLD, Example
 
+from curate.cli.options import train_config
+from detectors.config import MidlConfig
+
 
 @pytest.fixture
 def workspace(example: Example, tmp_path: Path) -> Path:
@@ -37,6 +40,17 @@ def test_options_go_before_the_file_and_the_file_before_the_preset(
     assert config["midl"]["class_probability"] == "sigmoid"
 
 
+def test_plain_training_by_a_preset(tmp_path: Path) -> None:
+    """The method may stand in the file as well."""
+    file = tmp_path / "plain.json"
+    file.write_text(json.dumps({"method": "plain"}))
+    config = train_config(1, preset="paper", method="plain")
+    assert config == train_config(1, preset="paper", file=file)
+    assert config is not None
+    assert (config.backbone, config.optimizer, config.epochs, config.lambda_) == ("resnet50", "sgd", 26, None)
+    assert config.midl == MidlConfig()
+
+
 def test_a_detector_to_start_from(example: Example, workspace: Path) -> None:
     curate("train", "--labels", example.labels, "--steps", 2, "--name", "first", "-w", workspace)
     curate("train", "--steps", 2, "--name", "second", "--start-from", "first", "-w", workspace)
@@ -63,6 +77,7 @@ def test_bad_training_options(workspace: Path, tmp_path: Path) -> None:
         ('{"stepz": 1}', ("--config", file), "unknown TrainConfig keys stepz"),
         ('{"midl": {"delta_fg": 1}}', ("--config", file), "at most 0"),
         ('{"steps": "many"}', ("--config", file), "training options"),
+        ("", ("--preset", "paper", "--method", "plain", "--lambda", 5), "leave out lambda_, or take method 'midl'"),
         ("", ("--ema", 2), "ema_decay must be between 0 and 1, got 2.0"),
     ):
         file.write_text(text)

@@ -1,12 +1,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from detectors.config import MidlConfig, TrainConfig
 from detectors.midl import Stage, lr_factor, stage_spans
-from detectors.presets import PRESETS
+from detectors.presets import PRESETS, preset_values
 from detectors.registry import backbone_names, build_detector, detector_names
 
 
@@ -40,7 +41,11 @@ def test_names_come_without_torch() -> None:
         ),
         ({"lr_factors": {"mil": 0}}, "learning rate of mil must be above zero"),
         ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1"),
-        ({"method": "plain", "midl": MidlConfig(objectness="uniform")}, "method 'plain'"),
+        (
+            {"method": "plain", "midl": MidlConfig(objectness="uniform")},
+            "'plain' .*: leave out midl, or take method 'midl'",
+        ),
+        ({"method": "plain", "lambda_": 5.0, "stages": (("maximize", 1.0),)}, "leave out lambda_, stages, or"),
     ],
 )
 def test_impossible_values_are_refused(values: dict[str, object], message: str) -> None:
@@ -156,6 +161,15 @@ def test_presets_are_configs() -> None:
         "minimize",
         "labeled",
     ]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_plain_training_takes_every_preset_without_what_midl_alone_reads(name: str) -> None:
+    plain = TrainConfig.from_dict({**preset_values(name, method="plain"), "method": "plain"})
+    midl = TrainConfig.from_dict(preset_values(name, method="midl"))
+    assert midl == TrainConfig.from_dict(PRESETS[name])
+    default = TrainConfig()
+    assert plain == replace(midl, method="plain", midl=default.midl, lambda_=default.lambda_, stages=default.stages)
 
 
 def test_lambda_is_the_detectors_unless_it_is_given() -> None:
