@@ -24,6 +24,8 @@ from detectors.registry import check_backbone
 LEVEL_STRIDES: tuple[int, ...] = (8, 16, 32, 64, 128)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# The backbone of the papers, whose heads are as wide as theirs; any other has light ones.
+FULL_HEAD_BACKBONES = ("resnet50",)
 _TIMM_NAMES: Mapping[str, str] = {
     "efficientnet_lite0": "tf_efficientnet_lite0",
     "efficientnet_lite2": "tf_efficientnet_lite2",

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, smooth_l1_loss
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 from torchvision.ops import box_iou
 
-from detectors.backbones import PyramidBackbone, build_trunk
+from detectors.backbones import FULL_HEAD_BACKBONES, PyramidBackbone, build_trunk
 from detectors.config import MidlConfig, ParameterRole
 from detectors.midl.padding import pad_bags
 from detectors.model import Detections, Instances, MidlDetector, Target
@@ -251,5 +251,5 @@ def _proposal_bags(instances: Instances) -> ProposalBags:
 
 def build(*, num_classes: int, backbone: str, weights: str, midl: MidlConfig) -> MaskRcnn:
     """Build a Mask R-CNN: the light head on efficientnet_lite0 and its like, the reference one on resnet50."""
-    size = FULL if backbone.startswith("resnet") else LIGHT
+    size = FULL if backbone in FULL_HEAD_BACKBONES else LIGHT
     return MaskRcnn(num_classes, midl, backbone=backbone, weights=weights, size=size)

@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import box_iou, sigmoid_focal_loss
 
 from detectors.anchors import cells_around, pool_cells, pyramid_anchors
-from detectors.backbones import LEVEL_STRIDES, PyramidBackbone, build_trunk
+from detectors.backbones import FULL_HEAD_BACKBONES, LEVEL_STRIDES, PyramidBackbone, build_trunk
 from detectors.config import MidlConfig, ParameterRole
 from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
 from detectors.model import Detections, Instances, MidlDetector, Target
@@ -152,5 +152,5 @@ class RetinaNet(MidlDetector):
 
 def build(*, num_classes: int, backbone: str, weights: str, midl: MidlConfig) -> RetinaNet:
     """Build a RetinaNet: the light head on efficientnet_lite0 and its like, the paper's on resnet50."""
-    size = FULL if backbone.startswith("resnet") else LIGHT
+    size = FULL if backbone in FULL_HEAD_BACKBONES else LIGHT
     return RetinaNet(num_classes, midl, backbone=backbone, weights=weights, size=size)

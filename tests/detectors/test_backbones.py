@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.transforms.functional import center_crop, resize
 
 from detectors.backbones import build_trunk, embedded_weights_path, read_weights
+from detectors.registry import build_detector
 
 PALACE = 698  # ImageNet's number; the photograph shows the Summer Palace in Beijing
 
@@ -47,6 +48,15 @@ def test_a_trunk_gives_strides_8_16_and_32(name: str) -> None:
     assert [tuple(level.shape) for level in levels] == [
         (1, channels, 64 // stride, 96 // stride) for channels, stride in zip(trunk.channels, (8, 16, 32), strict=True)
     ]
+
+
+@pytest.mark.parametrize("detector", ["retinanet", "mask-rcnn"])
+def test_resnet50_alone_has_the_full_head(detector: str) -> None:
+    channels = {
+        backbone: build_detector(detector, num_classes=1, backbone=backbone, weights="none").backbone.out_channels
+        for backbone in ("resnet50", "resnet18")
+    }
+    assert channels == {"resnet50": 256, "resnet18": 64}
 
 
 def test_weights_that_are_not_installed_name_their_package() -> None:
