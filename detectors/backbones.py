@@ -71,11 +71,13 @@ class PyramidBackbone(nn.Module):
         return list(self.fpn(OrderedDict((str(i), level) for i, level in enumerate(levels))).values())
 
 
-def build_trunk(name: str, weights: str) -> Trunk:
+def build_trunk(name: str, weights: str, *, size_hw: tuple[int, int] = (64, 96)) -> Trunk:
     """Build a backbone without head. weights: "embedded", "imagenet", "none" or the path of a file.
 
+    size_hw: images that it must take; the default stands for all whose sides are multiples of 32.
+
     Raises:
-        ValueError: an unknown name, or weights that do not fit it.
+        ValueError: an unknown name, a timm model that cannot take such images, or weights that do not fit it.
         FileNotFoundError: no such weights file, or the package with the embedded ones is not installed.
     """
     check_backbone(name, weights)
@@ -83,7 +85,7 @@ def build_trunk(name: str, weights: str) -> Trunk:
         return _resnet50(weights)
     if name == "vgg16":
         return _vgg16_trunk(weights)
-    return _timm_trunk(name, weights)
+    return _timm_trunk(name, weights, size_hw)
 
 
 def _resnet50(weights: str) -> Trunk:
@@ -120,7 +122,7 @@ def _vgg16_trunk(weights: str) -> Trunk:
     return Trunk(_LevelList(body), (512, 512, 512), IMAGENET_MEAN, IMAGENET_STD)
 
 
-def _timm_trunk(name: str, weights: str) -> Trunk:
+def _timm_trunk(name: str, weights: str, size_hw: tuple[int, int]) -> Trunk:
     """Any timm model with feature maps of strides 8, 16 and 32."""
     timm_name = _TIMM_NAMES.get(name, name)
     probe: Any = timm.create_model(timm_name, features_only=True, pretrained=False)
@@ -128,17 +130,74 @@ def _timm_trunk(name: str, weights: str) -> Trunk:
     if not {8, 16, 32} <= set(strides):
         raise ValueError(f"backbone {name!r} has no feature maps of strides 8, 16 and 32, but of {strides}")
     indices = tuple(strides.index(s) for s in (8, 16, 32))
+    if name not in _TIMM_NAMES:  # those are tested
+        _check_levels(name, probe, indices, size_hw)
     net: Any = timm.create_model(timm_name, features_only=True, pretrained=weights == "imagenet", out_indices=indices)
-    normalization = net.default_cfg
     if weights == "embedded":
         path = embedded_weights_path(name)
         _load(net, _in_order_of(timm.create_model(timm_name), read_weights(path), path), path, ignored=_HEAD_KEYS)
     elif is_weights_file(weights):
-        _load(net, read_weights(Path(weights)), Path(weights), ignored=_HEAD_KEYS)
+        path = Path(weights)
+        state = read_weights(path)
+        if _without_counts(state) == _without_counts(net.state_dict()):
+            _load(net, state, path, ignored=())  # of a trunk, not of the whole network
+        else:
+            net = _with_network_weights(timm_name, indices, state, path)
+    normalization = net.default_cfg
     return Trunk(net, tuple(net.feature_info.channels()), tuple(normalization["mean"]), tuple(normalization["std"]))
 
 
-_HEAD_KEYS = ("conv_head.", "bn2.", "classifier.", "fc.", "head.", "norm.", "num_batches_tracked")
+_HEAD_KEYS = ("conv_head.", "bn2.", "classifier.")
+
+
+def _check_levels(name: str, net: Any, indices: tuple[int, ...], size_hw: tuple[int, int]) -> None:
+    """Raise ValueError unless `net` takes an image of this size and its maps are (1, C, H / stride, W / stride).
+
+    Networks with attention in windows often take one size alone, and some have the channels last.
+    """
+    height, width = size_hw
+    try:
+        with torch.no_grad():
+            levels = net.eval()(torch.zeros(1, 3, height, width))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"backbone {name!r} does not take images of {width} x {height} pixels ({reason}): choose another"
+        ) from error
+    for i, stride in zip(indices, (8, 16, 32), strict=True):
+        shape = tuple(levels[i].shape)
+        rows, columns = ((side // stride, -(-side // stride)) for side in size_hw)  # pooling may round down
+        fits = len(shape) == 4 and shape[1] == net.feature_info.channels()[i]
+        if not (fits and shape[2] in rows and shape[3] in columns):
+            raise ValueError(f"backbone {name!r} has no maps (B, C, H, W): at stride {stride} {shape}; choose another")
+
+
+def _with_network_weights(timm_name: str, indices: tuple[int, ...], state: dict[str, Tensor], path: Path) -> Any:
+    """A trunk with the weights of timm's whole network, which timm renames to those of the trunk.
+
+    Its classifier may be of any classes, or missing. timm passes over keys that a trunk has not or the file has not, so
+    that the whole network, to which each must fit, is made first.
+    """
+    classifiers = timm.get_pretrained_cfg_value(timm_name, "classifier") or ()
+    heads = tuple(f"{head}." for head in ((classifiers,) if isinstance(classifiers, str) else classifiers))
+    body = {key: value for key, value in state.items() if not key.startswith(heads)}
+
+    def build(**kind: Any) -> Any:
+        overlay = {"state_dict": dict(body), "num_classes": 0, "label_offset": 0}  # a copy: timm's filters change it
+        return timm.create_model(timm_name, pretrained=True, pretrained_cfg_overlay=overlay, **kind)
+
+    try:
+        if not body:
+            raise ValueError("nothing but a classifier")  # timm would download weights instead
+        build()
+    except Exception as error:  # timm's filters stumble over a strange file each in its own way
+        raise ValueError(f"{path} does not fit the backbone: give the state dict of timm's {timm_name}") from error
+    return build(features_only=True, out_indices=indices)
+
+
+def _without_counts(state: Mapping[str, Tensor]) -> set[str]:
+    """The keys but the counts of batches, which older files lack."""
+    return {key for key in state if not key.endswith("num_batches_tracked")}
 
 
 def embedded_weights_path(name: str) -> Path:
@@ -181,7 +240,10 @@ def _in_order_of(net: nn.Module, state: dict[str, Tensor], path: Path) -> dict[s
 
 def _load(net: nn.Module, state: dict[str, Tensor], path: Path, *, ignored: tuple[str, ...]) -> None:
     """Load `state`, whose only surplus may be the classifier's keys; nothing may be missing."""
-    result = net.load_state_dict(state, strict=False)
+    try:
+        result = net.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # a line for each tensor of another shape
+        raise ValueError(f"{path} does not fit the backbone: its tensors have other shapes") from error
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     surplus = [key for key in result.unexpected_keys if not key.startswith(ignored)]
     if missing or surplus:

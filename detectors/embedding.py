@@ -35,7 +35,7 @@ class Embedder:
     ) -> None:
         if dim is not None and dim < 1:
             raise ValueError(f"dim must be at least 1 or None, got {dim}")
-        trunk = build_trunk(backbone, weights)
+        trunk = build_trunk(backbone, weights, size_hw=(75, 100))  # no image is padded to a multiple of 32 here
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         # Channels last, four at a time: 1.7 times as fast as one by one in torch's own layout, on two cores.
         self._body = trunk.body.to(self.device).to(memory_format=torch.channels_last).eval()

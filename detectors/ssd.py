@@ -25,9 +25,8 @@ from detectors.config import MidlConfig, ParameterRole
 from detectors.midl.heads import init_mil_branches, instance_rows
 from detectors.model import Detections, Instances, MidlDetector, Target
 from detectors.postprocess import detections
-from detectors.ssd_levels import build_levels
+from detectors.ssd_levels import SIDE, build_levels
 
-SIDE = 300
 # Of torchvision's ssd300_vgg16: scales in shares of the side, one more than levels; steps in pixels of the square.
 _ASPECT_RATIOS = [[2], [2, 3], [2, 3], [2, 3], [2], [2]]
 _SCALES = [0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05]

@@ -8,6 +8,8 @@ from torchvision.models.detection.ssd import SSDFeatureExtractorVGG
 from detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, Trunk, build_trunk, vgg16_features
 from detectors.midl.heads import conv_norm_relu
 
+# Of the square that every image is resized to.
+SIDE = 300
 # Width of all levels over a trunk. VGG-16 has its own.
 _WIDTH = 128
 
@@ -62,4 +64,6 @@ class TrunkLevels(nn.Module):
 
 def build_levels(backbone: str, weights: str) -> VggLevels | TrunkLevels:
     """Build the backbone of an SSD300 by name; errors as in `build_trunk`."""
-    return VggLevels(weights) if backbone == "vgg16" else TrunkLevels(build_trunk(backbone, weights))
+    return (
+        VggLevels(weights) if backbone == "vgg16" else TrunkLevels(build_trunk(backbone, weights, size_hw=(SIDE, SIDE)))
+    )

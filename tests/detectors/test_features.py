@@ -20,7 +20,7 @@ from detectors.inference import ScoredBatch, Scorer
 from detectors.mask_rcnn import ProposalBags
 from detectors.midl.bags import bag_weights, top_k_uncertainty
 from detectors.registry import detector_names
-from detectors.ssd import SIDE
+from detectors.ssd_levels import SIDE
 
 
 @pytest.fixture(params=detector_names())
