@@ -59,6 +59,13 @@ def _positive(name: str, value: float, *, zero: bool = False) -> None:
         raise ValueError(f"{name} must be {'zero or more' if zero else 'above zero'}, got {value!r}")
 
 
+def _whole(name: str, value: object, *, zero: bool = False) -> None:
+    """Raise ValueError unless `value` is a whole number above zero (or zero, where `zero` allows it); no bool is."""
+    if type(value) is not int:
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    _positive(name, value, zero=zero)
+
+
 @dataclass(frozen=True)
 class MidlConfig:
     """The switches of MIDL; together they run the rows of the paper's Table 2 and Table 5.
@@ -133,7 +140,7 @@ class MidlConfig:
         if not 0 < self.pseudo_label_score < 1:
             raise ValueError(f"pseudo_label_score must be above 0 and below 1, got {self.pseudo_label_score!r}")
         if self.objectness_instances is not None:
-            _positive("objectness_instances", self.objectness_instances)
+            _whole("objectness_instances", self.objectness_instances)
 
 
 # Fields of TrainConfig that method "plain" never reads, with their defaults.
@@ -210,15 +217,21 @@ class TrainConfig:
         _choice("method", self.method, get_args(Method))
         _choice("optimizer", self.optimizer, get_args(Optimizer))
         _choice("precision", self.precision, get_args(Precision))
-        for name in ("steps", "batch_size", "devices", "clip_norm"):
-            _positive(name, getattr(self, name))
-        for name in ("lr", "image_size", "checkpoint_every", "epochs"):
+        for name in ("steps", "batch_size", "devices"):
+            _whole(name, getattr(self, name))
+        for name in ("image_size", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name))
+        _whole("seed", self.seed, zero=True)
+        if self.warmup_steps is not None:
+            _whole("warmup_steps", self.warmup_steps, zero=True)
+        _positive("clip_norm", self.clip_norm)
+        for name in ("lr", "epochs"):
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name))
-        _positive("seed", self.seed, zero=True)
         if not 0 < self.lr_drop <= 1:
             raise ValueError(f"lr_drop must be above 0 and at most 1, got {self.lr_drop!r}")
-        for name in ("lambda_", "weight_decay", "warmup_steps", "image_memory"):
+        for name in ("lambda_", "weight_decay", "image_memory"):
             if getattr(self, name) is not None:
                 _positive(name, getattr(self, name), zero=True)
         if not self.stages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -12,15 +13,17 @@ Settings = TypeVar("Settings")
 def parse(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """Build a dataclass, and those among its fields, from JSON values; a missing key leaves its default.
 
+    Nothing is converted but what JSON has no form of: a whole number is a float too, and a list is a tuple.
+
     Raises ValueError, which names the key and the value: an unknown key, a value of another type, or one that the
-    dataclass itself refuses.
+    dataclass itself refuses. TypeError: a value that JSON does not have.
     """
     # Imported here: a command that trains nothing starts sooner without it.
     from pydantic import TypeAdapter, ValidationError
 
     _check_keys(kind, values)
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         refused = first.get("ctx", {}).get("error")

@@ -103,6 +103,12 @@ def test_config_round_trip_and_unknown_keys() -> None:
         ({"midl": 3}, "midl: .*, got 3"),
         ({"midl": {"mil_weight": "much"}}, r"midl\.mil_weight: .* number.*, got 'much'"),
         ({"lr_factors": {"heads": 0.1}}, r"lr_factors\.heads.*'features', 'classifiers', 'regressor' or 'mil', got"),
+        ({"steps": "500"}, "steps: .* integer.*, got '500'"),
+        ({"steps": 500.0}, "steps: .* integer.*, got 500"),
+        ({"seed": True}, "seed: .* integer.*, got True"),
+        ({"augment": "no"}, "augment: .* boolean.*, got 'no'"),
+        ({"lr": "1e-3"}, "lr: .* number.*, got '1e-3'"),
+        ({"midl": {"objectness_instances": 2.5}}, r"midl\.objectness_instances: .* integer.*, got 2\.5"),
         # What the dataclasses refuse themselves is said in their words.
         ({"steps": -5}, "^steps must be above zero, got -5$"),
         ({"midl": {"delta_fg": 1}}, "^delta_fg is a logit threshold and must be at most 0"),
@@ -112,6 +118,24 @@ def test_values_of_another_type_are_refused(values: dict[str, object], message: 
     with pytest.raises(ValueError, match=message) as caught:
         TrainConfig.from_dict(values)
     assert "\n" not in str(caught.value)
+
+
+def test_json_has_no_tuples_and_writes_floats_as_whole_numbers() -> None:
+    values = {"lr": 1, "epochs": None, "stages": [["labeled", 6], ["maximize", 2.5]], "midl": {"delta_fg": -1}}
+    config = TrainConfig.from_dict(values)
+    assert (config.lr, type(config.lr), config.stages) == (1.0, float, (("labeled", 6.0), ("maximize", 2.5)))
+    assert (config.epochs, config.midl.delta_fg) == (None, -1.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["steps", "batch_size", "image_size", "warmup_steps", "seed", "devices", "checkpoint_every"]
+)
+@pytest.mark.parametrize("value", [0.5, 2.0, True, "2"])
+def test_counts_are_whole_numbers(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be a whole number, got {value!r}$"):
+        TrainConfig(**{name: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"^objectness_instances must be a whole number, got {value!r}$"):
+        MidlConfig(objectness_instances=value)  # type: ignore[arg-type]
 
 
 def test_unknown_names_list_the_choices() -> None:
