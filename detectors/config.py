@@ -172,7 +172,7 @@ class TrainConfig:
     lambda_: factor of the discrepancy in Eqs. 2 and 4; None takes the detector's default.
     clip_norm: the gradient's norm is clipped to this.
     ema_decay: keep an exponential moving average of the weights with this decay (0.999, say) and save that; None: no.
-    precision: "auto" is bf16-mixed on a GPU that has it, else 32-true.
+    precision: "auto" is bf16-mixed on a GPU that has it, else 32-true. The mixed ones need a GPU.
     devices: number of devices; more than one trains with DDP.
     augment: horizontal flips and scale jitter.
     crops: SSD's crops and zooming out in the place of scale jitter. They need a long training.

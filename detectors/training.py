@@ -53,8 +53,8 @@ def train(
     device only; what it raises ends the training at once on one device, on several when all steps are done.
 
     Raises:
-        ValueError: no labeled images, no or repeated categories, a label out of range, or `start_from` is another
-            detector, or one for other categories.
+        ValueError: no labeled images, no or repeated categories, a label out of range, `start_from` is another
+            detector, or one for other categories, or mixed precision without a GPU.
         FileNotFoundError: an image is missing, or a file of `start_from`.
         NonFiniteLossError: training diverged.
         MemoryError: a step took more than the GPU has.
@@ -84,9 +84,14 @@ def train(
     metrics = load_metrics(output)
     if metrics.get("fingerprint") == job.fingerprint:
         return TrainResult(output, config.steps, config.steps, metrics["AP"], metrics["AP50"], metrics)
+    precision = _precision(config)
     output.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(
-        accelerator="auto", devices=config.devices, strategy=_strategy(config), precision=_precision(config)
+        # Not Fabric's "auto", which takes an Apple GPU too: that one lacks float64, which scoring needs.
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=config.devices,
+        strategy=_strategy(config),
+        precision=precision,
     )
     if config.devices == 1:
         return run(fabric, job, on_step)
@@ -129,7 +134,11 @@ def _strategy(config: TrainConfig) -> str | Strategy:
 
 
 def _precision(config: TrainConfig) -> Any:
-    """Resolve "auto"."""
+    """Resolve "auto"; ValueError for mixed precision without a GPU."""
+    # On a CPU, torch's gradient of a convolution of stride 2 over a map one cell wide, as P6 of a small image, is
+    # whatever the memory held in bfloat16. Float16 is not to be had there: Fabric takes bfloat16 in its place.
+    if config.precision.endswith("-mixed") and not torch.cuda.is_available():
+        raise ValueError(f"precision {config.precision} needs a GPU, and torch sees none: choose auto or 32-true")
     if config.precision != "auto":
         return config.precision
     has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)

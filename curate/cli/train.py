@@ -41,7 +41,9 @@ def train(
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="auto (bf16 on a GPU), 32-true, bf16-mixed, 16-mixed.", show_default=opt.TRAIN.precision),
+        typer.Option(
+            help="auto (bf16 on a GPU), 32-true, or on a GPU bf16-mixed, 16-mixed.", show_default=opt.TRAIN.precision
+        ),
     ] = None,
     devices: opt.DevicesOption = None,
     holdout: opt.HoldoutOption = 0.2,

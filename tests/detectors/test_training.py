@@ -55,6 +55,34 @@ def test_every_switch_trains(tmp_path: Path, images: list[LabeledImage], pool: l
     assert len(go(tmp_path, images, pool, midl=midl)) == 13
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_needs_a_gpu(
+    tmp_path: Path, images: list[LabeledImage], monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=f"^precision {precision} needs a GPU, .*: choose auto or 32-true$"):
+        go(tmp_path / "run", images, [], steps=1, precision=precision)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("gpu", "accelerator"), [(False, "cpu"), (True, "cuda")])
+def test_training_takes_a_gpu_of_cuda_or_the_cpu(
+    tmp_path: Path, images: list[LabeledImage], monkeypatch: pytest.MonkeyPatch, gpu: bool, accelerator: str
+) -> None:
+    """Another that Fabric might find, such as an Apple GPU, lacks float64."""
+
+    class AcceleratorError(Exception):
+        pass
+
+    def fabric(*, accelerator: str, **_: object) -> None:
+        raise AcceleratorError(accelerator)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr("detectors.training.Fabric", fabric)
+    with pytest.raises(AcceleratorError, match=f"^{accelerator}$"):
+        go(tmp_path / "run", images, [], steps=1, precision="32-true")
+
+
 def test_a_role_learns_at_its_own_rate(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
     def moved(name: str, **options: object) -> dict[str, float]:
         """How far each part gets from its start in one step, on average over its weights."""
