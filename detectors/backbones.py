@@ -142,7 +142,7 @@ def _timm_trunk(name: str, weights: str, size_hw: tuple[int, int]) -> Trunk:
         if _without_counts(state) == _without_counts(net.state_dict()):
             _load(net, state, path, ignored=())  # of a trunk, not of the whole network
         else:
-            net = _with_network_weights(timm_name, indices, state, path)
+            net = _with_network_weights(net, timm_name, indices, state, path)
     normalization = net.default_cfg
     return Trunk(net, tuple(net.feature_info.channels()), tuple(normalization["mean"]), tuple(normalization["std"]))
 
@@ -172,8 +172,10 @@ def _check_levels(name: str, net: Any, indices: tuple[int, ...], size_hw: tuple[
             raise ValueError(f"backbone {name!r} has no maps (B, C, H, W): at stride {stride} {shape}; choose another")
 
 
-def _with_network_weights(timm_name: str, indices: tuple[int, ...], state: dict[str, Tensor], path: Path) -> Any:
-    """A trunk with the weights of timm's whole network, which timm renames to those of the trunk.
+def _with_network_weights(
+    net: Any, timm_name: str, indices: tuple[int, ...], state: dict[str, Tensor], path: Path
+) -> Any:
+    """The trunk `net`, or one like it, with the weights of timm's whole network; timm renames those to the trunk's.
 
     Its classifier may be of any classes, or missing. timm passes over keys that a trunk has not or the file has not, so
     that the whole network, to which each must fit, is made first.
@@ -192,6 +194,9 @@ def _with_network_weights(timm_name: str, indices: tuple[int, ...], state: dict[
         build()
     except Exception as error:  # timm's filters stumble over a strange file each in its own way
         raise ValueError(f"{path} does not fit the backbone: give the state dict of timm's {timm_name}") from error
+    if _without_counts(net.state_dict()) <= body.keys():  # no other names: timm would warn of what a trunk has not
+        net.load_state_dict({key: body[key] for key in net.state_dict() if key in body})
+        return net
     return build(features_only=True, out_indices=indices)
 
 
