@@ -84,6 +84,7 @@ def load_detector(directory: Path) -> LoadedDetector:
         backbone=config.backbone,
         weights="none",
         midl=config.scoring_midl,
+        anchor_scale=config.anchor_scale,
     )
     _copy_weights(directory, document, detector)
     return LoadedDetector(detector.eval(), categories, document["image_size"], document["labels_sha256"])

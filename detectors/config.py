@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from detectors.checks import check_choice, check_positive, check_whole
 from detectors.parse import parse
 
 ClassProbability = Literal["softmax", "sigmoid", "uniform"]
@@ -34,6 +35,7 @@ _DEFAULT_LAMBDA: Mapping[str, float] = {"retinanet": 1.0, "mask-rcnn": 1.0}
 # the softmax of the others it had not (docs/results/midl.md).
 _DEFAULT_IMAGE_CLASS_EXPONENT: Mapping[str, float] = {"retinanet": 0.15}
 _WARMUP_STEPS = 50
+DEFAULT_ANCHOR_SCALE = 2.0
 # A reading of the paper's 26 epochs, whose split it does not give. As shares of `steps` they also fit a small labeled
 # set, on which 26 epochs would be too few steps.
 DEFAULT_STAGES: Stages = (
@@ -45,25 +47,6 @@ DEFAULT_STAGES: Stages = (
     ("minimize", 2.0),
     ("labeled", 6.0),
 )
-
-
-def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise ValueError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def _positive(name: str, value: float, *, zero: bool = False) -> None:
-    """Raise ValueError unless `value` is a finite number above zero (or zero, where `zero` allows it)."""
-    if not (0 <= value < float("inf")) or (value == 0 and not zero):
-        raise ValueError(f"{name} must be {'zero or more' if zero else 'above zero'}, got {value!r}")
-
-
-def _whole(name: str, value: object, *, zero: bool = False) -> None:
-    """Raise ValueError unless `value` is a whole number above zero (or zero, where `zero` allows it); no bool is."""
-    if type(value) is not int:
-        raise ValueError(f"{name} must be a whole number, got {value!r}")
-    _positive(name, value, zero=zero)
 
 
 @dataclass(frozen=True)
@@ -125,22 +108,22 @@ class MidlConfig:
     objectness_instances: int | None = None
 
     def __post_init__(self) -> None:
-        _choice("class_probability", self.class_probability, get_args(ClassProbability))
-        _choice("objectness", self.objectness, get_args(Objectness))
-        _choice("image_score", self.image_score, get_args(ImageScore))
+        check_choice("class_probability", self.class_probability, get_args(ClassProbability))
+        check_choice("objectness", self.objectness, get_args(Objectness))
+        check_choice("image_score", self.image_score, get_args(ImageScore))
         if not self.delta_fg <= 0:
             raise ValueError(f"delta_fg is a logit threshold and must be at most 0, got {self.delta_fg!r}")
         if not abs(self.class_bias) < float("inf"):
             raise ValueError(f"class_bias must be a finite number, got {self.class_bias!r}")
-        _positive("mil_weight", self.mil_weight, zero=True)
+        check_positive("mil_weight", self.mil_weight, zero=True)
         if self.image_class_exponent is not None:
-            _positive("image_class_exponent", self.image_class_exponent, zero=True)
+            check_positive("image_class_exponent", self.image_class_exponent, zero=True)
         if self.discrepancy_cap is not None:
-            _positive("discrepancy_cap", self.discrepancy_cap)
+            check_positive("discrepancy_cap", self.discrepancy_cap)
         if not 0 < self.pseudo_label_score < 1:
             raise ValueError(f"pseudo_label_score must be above 0 and below 1, got {self.pseudo_label_score!r}")
         if self.objectness_instances is not None:
-            _whole("objectness_instances", self.objectness_instances)
+            check_whole("objectness_instances", self.objectness_instances)
 
 
 # Fields of TrainConfig that method "plain" never reads, with their defaults.
@@ -163,6 +146,8 @@ class TrainConfig:
     stages: names and shares of the stages, in order. With the default shares, 26 epochs give each its own number.
     batch_size: labeled images a step over all devices; maximize and minimize steps add as many unlabeled ones.
     image_size: long side in pixels to which larger images are shrunk; None leaves them as they are.
+    anchor_scale: side of a level's smallest anchors over the level's stride, 8 to 128. With 2 RetinaNet's are 16 to
+        406 px, for frames of 300 to 640 px; 4 is the paper's, for images of 1333 px. SSD300 has boxes of its own.
     lr, weight_decay: None takes the optimizer's default.
     lr_factors: factors on the learning rate, by role in the detector: "features", "classifiers", "regressor", "mil". A
         role that is not named has 1.
@@ -191,6 +176,7 @@ class TrainConfig:
     stages: Stages = DEFAULT_STAGES
     batch_size: int = 4
     image_size: int | None = None
+    anchor_scale: float = DEFAULT_ANCHOR_SCALE
     optimizer: Optimizer = "adamw"
     lr: float | None = None
     weight_decay: float | None = None
@@ -214,34 +200,37 @@ class TrainConfig:
 
         check_detector(self.detector)
         check_backbone(self.backbone, self.first_weights)
-        _choice("method", self.method, get_args(Method))
-        _choice("optimizer", self.optimizer, get_args(Optimizer))
-        _choice("precision", self.precision, get_args(Precision))
+        check_choice("method", self.method, get_args(Method))
+        check_choice("optimizer", self.optimizer, get_args(Optimizer))
+        check_choice("precision", self.precision, get_args(Precision))
         for name in ("steps", "batch_size", "devices"):
-            _whole(name, getattr(self, name))
+            check_whole(name, getattr(self, name))
         for name in ("image_size", "checkpoint_every"):
             if getattr(self, name) is not None:
-                _whole(name, getattr(self, name))
-        _whole("seed", self.seed, zero=True)
+                check_whole(name, getattr(self, name))
+        check_whole("seed", self.seed, zero=True)
         if self.warmup_steps is not None:
-            _whole("warmup_steps", self.warmup_steps, zero=True)
-        _positive("clip_norm", self.clip_norm)
+            check_whole("warmup_steps", self.warmup_steps, zero=True)
+        check_positive("clip_norm", self.clip_norm)
+        check_positive("anchor_scale", self.anchor_scale)
+        if self.detector == "ssd300" and self.anchor_scale != DEFAULT_ANCHOR_SCALE:
+            raise ValueError(f"anchor_scale is not for ssd300, whose boxes are fixed: leave out {self.anchor_scale!r}")
         for name in ("lr", "epochs"):
             if getattr(self, name) is not None:
-                _positive(name, getattr(self, name))
+                check_positive(name, getattr(self, name))
         if not 0 < self.lr_drop <= 1:
             raise ValueError(f"lr_drop must be above 0 and at most 1, got {self.lr_drop!r}")
         for name in ("lambda_", "weight_decay", "image_memory"):
             if getattr(self, name) is not None:
-                _positive(name, getattr(self, name), zero=True)
+                check_positive(name, getattr(self, name), zero=True)
         if not self.stages:
             raise ValueError("stages must hold at least one pair of a stage and its share, got none")
         for stage, share in self.stages:
-            _choice("a stage", stage, get_args(StageName))
-            _positive(f"the share of stage {stage}", share)
+            check_choice("a stage", stage, get_args(StageName))
+            check_positive(f"the share of stage {stage}", share)
         for role, factor in self.lr_factors.items():
-            _choice("a role of lr_factors", role, get_args(ParameterRole))
-            _positive(f"the factor on the learning rate of {role}", factor)
+            check_choice("a role of lr_factors", role, get_args(ParameterRole))
+            check_positive(f"the factor on the learning rate of {role}", factor)
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must be between 0 and 1, got {self.ema_decay!r}")
         if self.warmup > self.steps:

@@ -31,6 +31,7 @@ from detectors.data import LabeledImage
 from detectors.evaluation import evaluate, evaluate_mil
 from detectors.images import DecodedImages, image_room
 from detectors.inference import Scorer
+from detectors.label_notes import label_notes
 from detectors.midl.schedule import Stage, StageSpan, lr_factor
 from detectors.model import MidlDetector
 from detectors.objective import Objective, fixed_parts, freeze_for
@@ -110,13 +111,14 @@ def _run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) 
             backbone=config.backbone,
             weights=config.first_weights,
             midl=config.scoring_midl,
+            anchor_scale=config.anchor_scale,
         )
     if config.start_from is not None:
         load_start(Path(config.start_from), detector)
     detector.train()
     optimizer = _optimizer(detector, config, on_cpu=fabric.device.type == "cpu")
     fixed = {stage: fixed_parts(detector, stage) for stage in Stage}
-    notes = [*job.notes, *_mask_notes(detector, job.labeled)]
+    notes = [*job.notes, *label_notes(detector, job.labeled, config)]
     log = RunLog(job.spans, notes, fixed, discrepancy_cap=config.midl.discrepancy_cap)
     resume = load_resume(directory, job.fingerprint)
     start = 0
@@ -186,13 +188,6 @@ def _run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) 
         began = time.perf_counter()
     trained = detector if average is None else cast(MidlDetector, average.module)
     return _finish(fabric, job, trained, log, resumed_from=start)
-
-
-def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list[str]:
-    """Say so when a detector of masks was given none."""
-    if not detector.makes_masks or any(mask is not None for image in labeled for mask in image.masks or ()):
-        return []
-    return ["no label has a mask: boxes were learned, the masks that this detector predicts mean nothing"]
 
 
 def _optimizer(detector: MidlDetector, config: TrainConfig, *, on_cpu: bool) -> torch.optim.Optimizer:

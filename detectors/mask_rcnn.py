@@ -89,11 +89,21 @@ class MaskRcnn(MidlDetector):
 
     makes_masks = True
 
-    def __init__(self, num_classes: int, midl: MidlConfig, *, backbone: str, weights: str, size: HeadSize) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        midl: MidlConfig,
+        *,
+        backbone: str,
+        weights: str,
+        size: HeadSize,
+        anchor_scale: float,
+    ) -> None:
         trunk = build_trunk(backbone, weights)
         super().__init__(num_classes, midl, mean=trunk.mean, std=trunk.std)
         self.backbone = PyramidBackbone(trunk, size.channels)
-        self.rpn = ProposalNetwork(size.channels, proposals=size.proposals)
+        self.rpn = ProposalNetwork(size.channels, proposals=size.proposals, anchor_scale=anchor_scale)
+        self.largest_anchor = self.rpn.largest_anchor
         self.box_features = BoxFeatures(size.channels, size.width, samples=size.pool_samples)
         self.f1, self.f2 = (RoiHead(size.width, columns=num_classes + 1) for _ in range(2))
         self.regressor = RoiHead(size.width, columns=4)
@@ -249,7 +259,7 @@ def _proposal_bags(instances: Instances) -> ProposalBags:
     return instances
 
 
-def build(*, num_classes: int, backbone: str, weights: str, midl: MidlConfig) -> MaskRcnn:
+def build(*, num_classes: int, backbone: str, weights: str, midl: MidlConfig, anchor_scale: float) -> MaskRcnn:
     """Build a Mask R-CNN: the light head on efficientnet_lite0 and its like, the reference one on resnet50."""
     size = FULL if backbone in FULL_HEAD_BACKBONES else LIGHT
-    return MaskRcnn(num_classes, midl, backbone=backbone, weights=weights, size=size)
+    return MaskRcnn(num_classes, midl, backbone=backbone, weights=weights, size=size, anchor_scale=anchor_scale)

@@ -87,6 +87,8 @@ class MidlDetector(nn.Module, ABC):
     size_divisor: int = 32
     # Whether it is trained with masks and predicts them.
     makes_masks: bool = False
+    # Side in pixels of the largest anchors; None where boxes are shares of the image.
+    largest_anchor: float | None = None
 
     num_classes: int
     midl: MidlConfig

@@ -27,7 +27,14 @@ _AS_PRINTED: Mapping[str, Any] = {
     },
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {"backbone": "resnet50", "epochs": 26, "batch_size": 2, "image_size": 1333, **_AS_PRINTED},
+    "paper": {
+        "backbone": "resnet50",
+        "epochs": 26,
+        "batch_size": 2,
+        "image_size": 1333,
+        "anchor_scale": 4.0,
+        **_AS_PRINTED,
+    },
     "paper-ssd300": {
         "detector": "ssd300",
         "backbone": "vgg16",

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from detectors.config import MidlConfig
     from detectors.model import MidlDetector
 
-# name -> module with `build(*, num_classes, backbone, weights, midl)`; a new detector is one new file and one line here
+# name -> module with `build(*, num_classes, backbone, weights, midl, anchor_scale)`; a new detector is one new file and
+# one line here
 _DETECTORS: Final[dict[str, str]] = {
     "retinanet": "detectors.retinanet",
     "mask-rcnn": "detectors.mask_rcnn",
@@ -58,22 +59,33 @@ def check_backbone(name: str, weights: str) -> None:
 
 
 def build_detector(
-    name: str, *, num_classes: int, backbone: str, weights: str, midl: MidlConfig | None = None
+    name: str,
+    *,
+    num_classes: int,
+    backbone: str,
+    weights: str,
+    midl: MidlConfig | None = None,
+    anchor_scale: float | None = None,
 ) -> MidlDetector:
     """Build a detector with MIDL heads.
 
-    num_classes counts the foreground classes, without background. Random parameters come from torch's global generator.
+    num_classes counts the foreground classes, without background. anchor_scale: see TrainConfig, whose default None
+    takes. Random parameters come from torch's global generator.
 
     Raises:
         ValueError: an unknown name (the message lists the choices), or num_classes below 1.
     """
-    from detectors.config import MidlConfig
+    from detectors.config import DEFAULT_ANCHOR_SCALE, MidlConfig
 
     check_detector(name)
     check_backbone(backbone, weights)
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
     detector: MidlDetector = import_module(_DETECTORS[name]).build(
-        num_classes=num_classes, backbone=backbone, weights=weights, midl=midl or MidlConfig()
+        num_classes=num_classes,
+        backbone=backbone,
+        weights=weights,
+        midl=midl or MidlConfig(),
+        anchor_scale=anchor_scale or DEFAULT_ANCHOR_SCALE,
     )
     return detector

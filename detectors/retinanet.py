@@ -19,9 +19,7 @@ from detectors.midl.heads import FOCAL_PRIOR_BIAS, DenseHead, MilHead
 from detectors.model import Detections, Instances, MidlDetector, Target
 from detectors.postprocess import detections
 
-# Nine anchors a location as in the paper. They start at twice the stride, not four times: 16 to 406 px fits frames of
-# 300 px; of the usual 32 to 813, most of P7 is larger than the frame.
-_SIZE_PER_STRIDE = 2.0
+# Nine anchors a location as in the paper.
 _SCALES = tuple(2 ** (i / 3) for i in range(3))
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _ANCHORS = len(_SCALES) * len(_ASPECT_RATIOS)
@@ -45,7 +43,16 @@ FULL = HeadSize(channels=256, depth=4, mil_depth=1)
 class RetinaNet(MidlDetector):
     """Backbone and FPN, classifiers f1 and f2, box regressor and MIL head, each with a tower of its own."""
 
-    def __init__(self, num_classes: int, midl: MidlConfig, *, backbone: str, weights: str, size: HeadSize) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        midl: MidlConfig,
+        *,
+        backbone: str,
+        weights: str,
+        size: HeadSize,
+        anchor_scale: float,
+    ) -> None:
         trunk = build_trunk(backbone, weights)
         super().__init__(num_classes, midl, mean=trunk.mean, std=trunk.std)
         self.backbone = PyramidBackbone(trunk, size.channels)
@@ -62,9 +69,10 @@ class RetinaNet(MidlDetector):
             class_bias=midl.class_bias,
         )
         self.anchor_generator = AnchorGenerator(
-            tuple(tuple(_SIZE_PER_STRIDE * stride * scale for scale in _SCALES) for stride in LEVEL_STRIDES),
+            tuple(tuple(anchor_scale * stride * scale for scale in _SCALES) for stride in LEVEL_STRIDES),
             (_ASPECT_RATIOS,) * len(LEVEL_STRIDES),
         )
+        self.largest_anchor = anchor_scale * LEVEL_STRIDES[-1] * _SCALES[-1]
         self.matcher = Matcher(0.5, 0.4, allow_low_quality_matches=True)
         self.box_coder = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
 
@@ -150,7 +158,7 @@ class RetinaNet(MidlDetector):
         }
 
 
-def build(*, num_classes: int, backbone: str, weights: str, midl: MidlConfig) -> RetinaNet:
+def build(*, num_classes: int, backbone: str, weights: str, midl: MidlConfig, anchor_scale: float) -> RetinaNet:
     """Build a RetinaNet: the light head on efficientnet_lite0 and its like, the paper's on resnet50."""
     size = FULL if backbone in FULL_HEAD_BACKBONES else LIGHT
-    return RetinaNet(num_classes, midl, backbone=backbone, weights=weights, size=size)
+    return RetinaNet(num_classes, midl, backbone=backbone, weights=weights, size=size, anchor_scale=anchor_scale)

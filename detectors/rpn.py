@@ -18,24 +18,24 @@ from detectors.backbones import LEVEL_STRIDES
 from detectors.midl.heads import instance_rows
 from detectors.model import Target
 
-# Side of an anchor as a multiple of its level's stride: 16 to 362 px, half an octave apart, so that small objects
-# reach the IoU of 0.7 that makes a positive. torchvision's 32 to 512 px need a level of stride 4 and larger images.
-_SIZES_PER_STRIDE = (2.0, 2.0 * 2**0.5)
+# Half an octave apart, so that small objects reach the IoU of 0.7 that makes a positive. torchvision has one size a
+# level, and begins at stride 4.
+_SCALES = (1.0, 2**0.5)
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
-_ANCHORS = len(_SIZES_PER_STRIDE) * len(_ASPECT_RATIOS)
+_ANCHORS = len(_SCALES) * len(_ASPECT_RATIOS)
 _NMS_IOU = 0.7
 
 
 class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvision has no types
     """torchvision's RPN, with the same number of proposals in training and scoring: the bag's size is part of U."""
 
-    def __init__(self, channels: int, *, proposals: int) -> None:
+    def __init__(self, channels: int, *, proposals: int, anchor_scale: float) -> None:
         # Candidates a level before non-maximum suppression: 2000 for 1000, as Detectron2 trains.
         before = {"training": 2 * proposals, "testing": 2 * proposals}
         after = {"training": proposals, "testing": proposals}
         super().__init__(
             AnchorGenerator(
-                tuple(tuple(size * stride for size in _SIZES_PER_STRIDE) for stride in LEVEL_STRIDES),
+                tuple(tuple(anchor_scale * stride * scale for scale in _SCALES) for stride in LEVEL_STRIDES),
                 (_ASPECT_RATIOS,) * len(LEVEL_STRIDES),
             ),
             RPNHead(channels, _ANCHORS),
@@ -47,6 +47,7 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvisi
             post_nms_top_n=after,
             nms_thresh=_NMS_IOU,
         )
+        self.largest_anchor = anchor_scale * LEVEL_STRIDES[-1] * _SCALES[-1]
 
     def forward(self, levels: list[Tensor], sizes_hw: Tensor) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
         """Propose boxes, without gradient through their places.

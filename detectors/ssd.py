@@ -181,6 +181,6 @@ def mined_cross_entropy(cls_logits: Tensor, columns: Tensor) -> Tensor:
     return loss[positive | (rank < wanted)].sum()
 
 
-def build(*, num_classes: int, backbone: str, weights: str, midl: MidlConfig) -> Ssd300:
-    """Build an SSD300: on vgg16 the paper's, on any other backbone a light one."""
+def build(*, num_classes: int, backbone: str, weights: str, midl: MidlConfig, anchor_scale: float) -> Ssd300:
+    """Build an SSD300: on vgg16 the paper's, on any other backbone a light one. Its boxes have no `anchor_scale`."""
     return Ssd300(num_classes, midl, backbone=backbone, weights=weights)

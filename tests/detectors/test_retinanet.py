@@ -1,10 +1,16 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from detector_runs import tiny
+from torchvision.ops import box_iou
 
+from detectors.anchors import pyramid_anchors
+from detectors.backbones import LEVEL_STRIDES
 from detectors.midl.bags import pseudo_image_labels
 from detectors.model import Instances, MidlDetector, Target
+from detectors.registry import build_detector
 
 SIZES = torch.tensor([[64, 96], [50, 70]])
 
@@ -36,6 +42,23 @@ def test_instances_and_anchors_are_in_one_order() -> None:
     centres = (instances.priors[0, :, :2] + instances.priors[0, :, 2:]) / 2
     assert hot.sum() == 9
     assert centres[hot].unique(dim=0).tolist() == [[44.0, 20.0]]
+
+
+@pytest.mark.parametrize("name", ["retinanet", "mask-rcnn"])
+def test_anchors_scale(name: str) -> None:
+    """A box of 600 px has an anchor of IoU 0.5 with the paper's scale, and none with the default."""
+    best = []
+    for scale in (None, 4.0):
+        detector: Any = build_detector(
+            name, num_classes=1, backbone="efficientnet_lite0", weights="none", anchor_scale=scale
+        )
+        generator = detector.rpn.anchor_generator if name == "mask-rcnn" else detector.anchor_generator
+        levels = [torch.zeros(1, 1, -(-832 // s), -(-1344 // s)) for s in LEVEL_STRIDES]
+        anchors = pyramid_anchors(generator, levels)
+        best.append(box_iou(torch.tensor([[300.0, 100.0, 900.0, 700.0]]), anchors).max().item())
+        sides = ((anchors[:, 2:] - anchors[:, :2]).prod(dim=1)).sqrt()
+        assert detector.largest_anchor == pytest.approx(sides.max().item(), rel=0.01)
+    assert best[0] < 0.5 < best[1]
 
 
 def test_focal_loss_against_a_loop() -> None:

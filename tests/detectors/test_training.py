@@ -6,6 +6,7 @@ import pytest
 import torch
 from detector_data import CATEGORIES
 from detector_runs import TINY, go
+from PIL import Image
 from safetensors.torch import load_file
 
 from detectors.backbones import build_trunk
@@ -167,6 +168,23 @@ def test_memory_that_is_lacking_between_steps_is_said_in_one_line(
 
     with pytest.raises(MemoryError, match=r"out of GPU memory outside the steps.*lower batch_size"):
         go(tmp_path, images, pool, steps=2, on_step=full)
+
+
+def test_labels_that_no_anchor_reaches_are_said(tmp_path: Path, pool: list[Path]) -> None:
+    Image.new("RGB", (1200, 900)).save(tmp_path / "large.png")
+    boxes = np.array([[0, 0, 1100, 800], [0, 0, 50, 50]], np.float32)
+    large = [LabeledImage(tmp_path / "large.png", boxes, np.array([0, 1]), "large.png")]
+
+    def notes(folder: str, **values: object) -> list[str]:
+        go(tmp_path / folder, large, pool, steps=1, method="plain", augment=False, **values)
+        written: list[str] = json.loads((tmp_path / folder / "metrics.json").read_text())["notes"]
+        return [note for note in written if "anchors" in note]
+
+    assert notes("as it is") == [
+        "1 of 2 labeled boxes are larger than anchors reach (575 px): train at a smaller image_size, "
+        "or with an anchor_scale above 2"
+    ]
+    assert notes("smaller", image_size=600) == notes("larger anchors", anchor_scale=4.0) == []
 
 
 def test_length_in_epochs_and_stages_of_ones_own(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
