@@ -128,6 +128,7 @@ def _run(fabric: Fabric, job: Job, report: Callable[[StepReport], None] | None) 
         start = int(resume["step"])
     fabric.barrier()  # all processes have read the resume file before it can change
     if fabric.is_global_zero:
+        # Of a finished detector that has lost its weights: they must not stand beside new ones.
         (directory / METRICS).unlink(missing_ok=True)
     module, optimizer = fabric.setup(Objective(detector, config), optimizer)
     average = _average(detector, config)

@@ -29,7 +29,11 @@ from detectors.step import NonFiniteLossError
 # The other processes of DDP wait so long while the first measures the detector on all held-out images.
 _PATIENCE = timedelta(days=1)
 
-__all__ = ["NonFiniteLossError", "StepReport", "TrainConfig", "TrainResult", "train"]
+__all__ = ["FinishedDetectorError", "NonFiniteLossError", "StepReport", "TrainConfig", "TrainResult", "train"]
+
+
+class FinishedDetectorError(FileExistsError):
+    """The output folder holds a finished detector of other settings or data, which is not written over."""
 
 
 def train(
@@ -47,7 +51,7 @@ def train(
 
     Writes weights.safetensors, config.json and, last of all, metrics.json: where it exists the run is complete. When
     config, labels and images are the same, a run that was killed goes on from resume.pt, and one that is complete is
-    not repeated; otherwise it starts over.
+    not repeated. A run of others that was killed is started over.
 
     labels_sha256: the caller's digest of the labels, kept in config.json. on_step: called after every step, on one
     device only; what it raises ends the training at once on one device, on several when all steps are done.
@@ -56,6 +60,7 @@ def train(
         ValueError: no labeled images, no or repeated categories, a label out of range, `start_from` is another
             detector, or one for other categories, or mixed precision without a GPU.
         FileNotFoundError: an image is missing, or a file of `start_from`.
+        FinishedDetectorError: `output` holds a detector that was trained with other settings or data.
         NonFiniteLossError: training diverged.
         MemoryError: a step took more than the GPU has.
     """
@@ -64,6 +69,22 @@ def train(
         check_start(Path(config.start_from), config, categories)
         if Path(config.start_from).resolve() == output.resolve():
             raise ValueError(f"start_from {config.start_from}: the new detector needs a folder of its own")
+    digest = fingerprint(
+        config,
+        categories=categories,
+        labeled=labeled,
+        unlabeled=unlabeled,
+        held_out=held_out,
+        labels_sha256=labels_sha256,
+    )
+    metrics = load_metrics(output)
+    if metrics:
+        if metrics.get("fingerprint") != digest:
+            raise FinishedDetectorError(
+                f"{output} holds a finished detector of other options, labels or images; give another name, "
+                "or delete that folder"
+            )
+        return TrainResult(output, metrics["steps"], metrics["steps"], metrics["AP"], metrics["AP50"], metrics)
     config = config.for_labeled(len(labeled))
     use_stages = config.method == "midl" and len(unlabeled) > 0
     notes = []
@@ -79,11 +100,8 @@ def train(
         labels_sha256=labels_sha256,
         spans=stage_spans(config.steps, config.stages) if use_stages else labeled_only(config.steps),
         notes=tuple(notes),
-        fingerprint=_fingerprint(config, categories, labeled, unlabeled, held_out, labels_sha256),
+        fingerprint=digest,
     )
-    metrics = load_metrics(output)
-    if metrics.get("fingerprint") == job.fingerprint:
-        return TrainResult(output, config.steps, config.steps, metrics["AP"], metrics["AP50"], metrics)
     precision = _precision(config)
     output.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(
@@ -150,16 +168,23 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fingerprint(
+def fingerprint(
     config: TrainConfig,
+    *,
     categories: Sequence[str],
     labeled: Sequence[LabeledImage],
     unlabeled: Sequence[Path],
     held_out: Sequence[LabeledImage],
-    labels_sha256: str,
+    labels_sha256: str = "",
 ) -> str:
-    """Digest of all that decides weights and metrics; image files count by path and size."""
-    settings = config.to_dict()
+    """Digest of all that decides weights and metrics of a run of `train`, whose arguments these are.
+
+    Image files count by size and by path below the folder that holds all of them, which may be moved.
+
+    Raises:
+        FileNotFoundError: an image is missing, or a file of weights. ValueError: that file holds no weights.
+    """
+    settings = config.for_labeled(len(labeled)).to_dict()
     # When resume files are written and how many images are kept changes nothing in what is learned.
     del settings["checkpoint_every"], settings["image_memory"]
     if config.start_from is not None:
@@ -168,9 +193,12 @@ def _fingerprint(
         check_weights_file(Path(config.weights))
         settings["weights"] = _sha256(Path(config.weights))
     digest = hashlib.sha256(json.dumps([settings, list(categories), labels_sha256], sort_keys=True).encode())
-    digest.update(f"{len(labeled)}\0".encode())
+    digest.update(f"{len(labeled)}\0{len(held_out)}\0".encode())
+    paths = [image.path.absolute() for image in (*labeled, *held_out)] + [path.absolute() for path in unlabeled]
+    folder = os.path.commonpath(paths) if paths else ""
+    for path in paths:
+        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
     for image in (*labeled, *held_out):
-        digest.update(f"{image.path}\0{image.path.stat().st_size}\0".encode())
         digest.update(image.boxes_xyxy.tobytes() + image.labels.tobytes())
         if image.masks is not None:
             digest.update(json.dumps(image.masks, default=repr).encode())
@@ -179,6 +207,4 @@ def _fingerprint(
         if image.crowds is not None:
             digest.update(image.crowds.boxes_xyxy.tobytes() + image.crowds.labels.tobytes())
             digest.update(json.dumps(image.crowds.masks, default=repr).encode())
-    for path in unlabeled:
-        digest.update(f"{path}\0{path.stat().st_size}\0".encode())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ def train(
     labels_format: opt.LabelsFormatOption = None,
     detector: opt.ArchitectureOption = None,
     name: Annotated[
-        str | None, typer.Option(help="The detector's name.", show_default="from labels and options")
+        str | None, typer.Option(help="The detector's name.", show_default="from labels, frames and options")
     ] = None,
     steps: opt.StepsOption = None,
     epochs: Annotated[
@@ -66,6 +66,7 @@ def train(
     """
     from curate.cli.console import console_progress
     from curate.pipeline.label import label
+    from curate.pipeline.train import check_name
     from curate.pipeline.train import train as run_training
     from curate.report import Report
     from curate.workspace import Workspace
@@ -90,6 +91,7 @@ def train(
         precision=precision,
         devices=devices,
     ) or TrainConfig(seed=seed)
+    check_name(name)
     opt.check_labels(labels, labels_format)
     space = Workspace.open(workspace)
     report = Report("train", train_config.to_dict())

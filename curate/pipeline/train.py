@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import CurateError
+from curate.errors import CurateError, UsageError
+from curate.handoff.folder import is_file_name
 from curate.labels.table import labels_sha256, load_labels
 from curate.labels.types import LabeledFrame, LabelSet
 from curate.pipeline.score import find_detector
@@ -46,20 +47,22 @@ def train(
 ) -> TrainResult:
     """Train on the workspace's labels and save to `detectors/<name>/`.
 
+    Without a `name` it is `<detector>-<8 hex>`, made of all that decides what is learned: options, labels and frames.
     A run that was killed goes on where it stopped; one that is finished is not repeated. `holdout` is the share of
     labelled frames, whole sources at a time, that is kept back to measure AP and AP50. `config.start_from` may be the
-    name of one of the workspace's detectors.
+    name of one of the workspace's detectors. Raises CurateError where a finished detector of that name was trained on
+    something else, and for what `detectors.training.train` raises; UsageError for a name that is none for a file.
     """
-    from detectors.training import NonFiniteLossError
+    from detectors.training import FinishedDetectorError, NonFiniteLossError, fingerprint
     from detectors.training import train as train_detector
 
+    check_name(name)
     labels = load_labels(workspace)
     if not labels.frames:
         raise CurateError("no labels in the workspace; give a label file with --labels FILE")
     if not 0 <= holdout < 1:
         raise CurateError(f"--holdout {holdout}: give a share from 0 up to, but without, 1")
     sha256 = labels_sha256(labels)
-    name = name or detector_name(config, sha256, holdout)
     if config.start_from is not None:
         start = find_detector(workspace, config.start_from, option="--start-from")
         config = replace(config, start_from=str(start))
@@ -68,10 +71,8 @@ def train(
     sizes = _sizes(pool)
     unlabeled = pool.in_state("unlabeled")["frame_id"].to_pylist()
     paths = [cache_path_of(workspace.frames, frame_id) for frame_id in unlabeled]
-    progress.say(
-        f"Training {config.detector} ({config.backbone}) as {name}: {len(training):,} labelled frames, "
-        f"{len(held_out):,} held out, {len(paths):,} unlabelled, {len(labels.categories)} classes"
-    )
+    labeled_images = [_image(workspace, labels, frame, sizes) for frame in training]
+    held_out_images = [_image(workspace, labels, frame, sizes) for frame in held_out]
     stage: str | None = None
 
     def on_step(report: "StepReport") -> None:
@@ -88,18 +89,34 @@ def train(
         progress.advance(1, detail=f"{report.stage}  {losses}")
 
     try:
+        if name is None:
+            digest = fingerprint(
+                config,
+                categories=labels.categories,
+                labeled=labeled_images,
+                unlabeled=paths,
+                held_out=held_out_images,
+                labels_sha256=sha256,
+            )
+            name = f"{config.detector}-{digest[:8]}"
+        progress.say(
+            f"Training {config.detector} ({config.backbone}) as {name}: {len(training):,} labelled frames, "
+            f"{len(held_out):,} held out, {len(paths):,} unlabelled, {len(labels.categories)} classes"
+        )
         result = train_detector(
             config,
             categories=labels.categories,
-            labeled=[_image(workspace, labels, frame, sizes) for frame in training],
+            labeled=labeled_images,
             unlabeled=paths,
-            held_out=[_image(workspace, labels, frame, sizes) for frame in held_out],
+            held_out=held_out_images,
             output=workspace.detectors / name,
             labels_sha256=sha256,
             on_step=on_step,
         )
+    except FinishedDetectorError as error:
+        raise CurateError(f"--name {name}: {error}") from error
     except (ValueError, OSError, NonFiniteLossError, MemoryError) as error:
-        raise CurateError(f"training {name}: {error}") from error
+        raise CurateError(f"training {name or config.detector}: {error}") from error
     if stage is not None:
         progress.finish()
     else:
@@ -107,12 +124,13 @@ def train(
     return TrainResult(name, len(training), len(held_out), len(paths), result.metrics)
 
 
-def detector_name(config: "TrainConfig", labels_sha: str, holdout: float) -> str:
-    """`<detector>-<8 hex>`: the same labels and options give the same name, so that a rerun finds its folder."""
-    settings = config.to_dict()
-    del settings["image_memory"]  # how many images are kept in memory changes nothing in what is learned
-    text = json.dumps([settings, labels_sha, holdout], sort_keys=True)
-    return f"{config.detector}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+def check_name(name: str | None) -> None:
+    """UsageError for a detector's name that is not that of one folder."""
+    if name is not None and not is_file_name(name):
+        raise UsageError(
+            f"--name {name!r}: give the name of a folder: ASCII letters, digits, dots, dashes and underscores, "
+            "at most 200 and no dot at the start"
+        )
 
 
 def trained_on_current_labels(workspace: Workspace) -> str | None:

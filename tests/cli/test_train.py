@@ -9,6 +9,7 @@ from commands import curate, one_line
 from example import COLD, Example
 
 from curate.cli.options import train_config
+from curate.demo import cut_labels
 from detectors.config import MidlConfig
 
 
@@ -65,6 +66,55 @@ def test_a_detector_to_start_from(example: Example, workspace: Path) -> None:
     assert line.startswith("curate: --start-from third: no trained detector of that name or path; there are ")
     line = one_line(curate("train", "--start-from", "first", "--detector", "ssd300", "-w", workspace, code=1))
     assert "its detector must be the same, ssd300, but is retinanet" in line
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_finished_detector_is_not_trained_over(example: Example, workspace: Path) -> None:
+    train = ("train", "--batch-size", 2, "--name", "best", "-w", workspace)
+    curate(*train, "--labels", example.labels, "--steps", 2)
+    finished = files(workspace / "detectors/best")
+    line = one_line(curate(*train, "--steps", 1, "--seed", 3, code=1))
+    assert line.startswith(f"curate: --name best: {workspace / 'detectors/best'} holds a finished detector of other ")
+    assert line.endswith("; give another name, or delete that folder")
+    assert "was trained on the same labels and frames before" in curate(*train, "--steps", 2).stdout
+    assert files(workspace / "detectors/best") == finished
+
+
+def test_frames_that_are_added_make_another_detector_beside_the_first(example: Example, tmp_path: Path) -> None:
+    """Training options ask for a training on the frames that are there; without any the newest detector will do."""
+    videos, workspace = tmp_path / "videos", tmp_path / "w"
+    shutil.copytree(example.videos, videos)
+    added = max(videos.iterdir()).rename(tmp_path / "added.mp4")
+    cut_labels(example.truth, tmp_path / "labels.json", [("digits_00", 0), ("digits_01", 5)])
+    score = ("score", videos, "-b", 2, *COLD, "-w", workspace)
+    training = ("--steps", 1, "--batch-size", 2)
+    curate(*score, *training, "--labels", tmp_path / "labels.json")
+    (first,) = (workspace / "detectors").iterdir()
+    finished = files(first)
+    added.rename(videos / "added.mp4")
+    assert f"Detector: {first.name}, trained on these labels before" in curate(*score).stdout
+    assert "held out, 48 unlabelled" in curate(*score, *training).stdout
+    assert files(first) == finished
+    (second,) = set((workspace / "detectors").iterdir()) - {first}
+    assert f"Detector: {second.name} was trained on the same" in curate(*score, *training).stdout
+
+
+def test_a_workspace_that_was_moved_knows_its_detectors(example: Example, workspace: Path, tmp_path: Path) -> None:
+    train = ("train", "--steps", 1, "--batch-size", 2)
+    curate(*train, "--labels", example.labels, "-w", workspace)
+    moved = workspace.rename(tmp_path / "moved")
+    assert "was trained on the same labels and frames before" in curate(*train, "-w", moved).stdout
+
+
+def test_a_detector_is_named_as_one_folder(example: Example, workspace: Path) -> None:
+    before = set(workspace.parent.rglob("*"))
+    for name in ("../../evil", "a/b", ".."):
+        train = ("train", "--labels", example.labels, "--steps", 1, "-w", workspace, "--name", name)
+        assert one_line(curate(*train, code=2)).startswith(f"curate: --name {name!r}: give the name of a folder: ")
+    assert set(workspace.parent.rglob("*")) == before, "the labels are not taken either"
 
 
 def test_bad_training_options(workspace: Path, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from detector_data import CATEGORIES
+from detector_data import CATEGORIES, write_images
 from detector_runs import TINY, go
 from PIL import Image
 from safetensors.torch import load_file
@@ -15,7 +16,7 @@ from detectors.config import MidlConfig, TrainConfig
 from detectors.data import LabeledImage
 from detectors.midl import Stage, StageSpan
 from detectors.runlog import RunLog
-from detectors.training import NonFiniteLossError, StepReport, train
+from detectors.training import FinishedDetectorError, NonFiniteLossError, StepReport, train
 
 
 def test_a_run_writes_its_files(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
@@ -123,7 +124,8 @@ def test_a_training_goes_on_from_a_detector(tmp_path: Path, images: list[Labeled
     (tmp_path / "first").rename(tmp_path / "moved")
     moved = str(tmp_path / "moved")
     assert go(tmp_path / "on", images, pool, steps=1, lr=1e-12, start_from=moved) == []
-    assert len(go(tmp_path / "on", images, pool, steps=1, lr=1e-12, start_from=str(tmp_path / "anew"))) == 1
+    with pytest.raises(FinishedDetectorError):
+        go(tmp_path / "on", images, pool, steps=1, lr=1e-12, start_from=str(tmp_path / "anew"))
 
 
 def test_what_a_training_cannot_start_from(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
@@ -280,17 +282,30 @@ def test_a_resume_file_of_another_config_is_not_used(
     assert len(go(tmp_path / "damaged", images, pool, steps=4)) == 4
 
 
-def test_a_complete_run_is_repeated_only_where_something_changed(
+def test_a_complete_run_is_neither_repeated_nor_written_over(
     tmp_path: Path, images: list[LabeledImage], pool: list[Path]
 ) -> None:
     assert len(go(tmp_path, images, pool, steps=2)) == 2
-    written = (tmp_path / "metrics.json").read_bytes()
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert go(tmp_path, images, pool, steps=2) == []
-    assert (tmp_path / "metrics.json").read_bytes() == written
-    assert len(go(tmp_path, images, pool[:-1], steps=2)) == 2
-    assert len(go(tmp_path, images[:-1], pool[:-1], steps=2)) == 2
+    for labeled, unlabeled, steps in ((images, pool, 3), (images, pool[:-1], 2), (images[:-1], pool, 2)):
+        with pytest.raises(FinishedDetectorError, match="give another name, or delete that folder"):
+            go(tmp_path, labeled, unlabeled, steps=steps)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == written
     (tmp_path / "weights.safetensors").unlink()
-    assert len(go(tmp_path, images[:-1], pool[:-1], steps=2)) == 2
+    assert len(go(tmp_path, images[:-1], pool, steps=2)) == 2
+
+
+def test_a_complete_run_is_known_again_where_its_images_were_moved_together(tmp_path: Path) -> None:
+    output, rng = tmp_path / "run", np.random.default_rng(0)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    written = write_images(tmp_path / "a", 4, size_wh=(64, 64), rng=rng)
+    assert len(go(output, written[:2], [image.path for image in written[2:]], steps=1)) == 1
+    moved = [replace(image, path=image.path.rename(tmp_path / "b" / image.path.name)) for image in written]
+    assert go(output, moved[:2], [image.path for image in moved[2:]], steps=1) == []
+    with pytest.raises(FinishedDetectorError):
+        go(output, moved[:2], [moved[3].path, moved[2].path], steps=1)
 
 
 def test_ddp_trains_on_two_processes(tmp_path: Path, images: list[LabeledImage], pool: list[Path]) -> None:
@@ -320,7 +335,7 @@ def test_an_error_of_the_caller_does_not_stop_ddp_half_way(
     assert json.loads((tmp_path / "metrics.json").read_text())["steps"] == 13
 
 
-def test_other_weights_under_the_same_name_are_trained_anew(
+def test_other_weights_under_the_same_name_are_another_training(
     tmp_path: Path, images: list[LabeledImage], pool: list[Path]
 ) -> None:
     path = tmp_path / "weights.pth"
@@ -328,7 +343,8 @@ def test_other_weights_under_the_same_name_are_trained_anew(
     assert len(go(tmp_path / "run", images, pool, steps=2, weights=str(path))) == 2
     assert go(tmp_path / "run", images, pool, steps=2, weights=str(path)) == []
     torch.save(build_trunk("efficientnet_lite0", "none").body.state_dict(), path)
-    assert len(go(tmp_path / "run", images, pool, steps=2, weights=str(path))) == 2
+    with pytest.raises(FinishedDetectorError):
+        go(tmp_path / "run", images, pool, steps=2, weights=str(path))
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"no weights file .*weights\.pth"):
         go(tmp_path / "run", images, pool, steps=2, weights=str(path))
