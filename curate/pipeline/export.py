@@ -33,7 +33,8 @@ def export(
 
     The categories are `classes` if given, otherwise those of the labels. `with_predictions` adds the detector's boxes
     of `min_score` and more as pre-annotations. Without `with_images` the images are described, but not put there.
-    `zipped` adds a zip file of what the receiver reads.
+    `zipped` adds a zip file of what the receiver reads. Frames that were labelled since are left out;
+    CurateError where no other is left.
     """
     selection: Sequence[SelectedFrame] = read_selection(workspace.selection)
     pool = Pool.load(workspace)
@@ -42,6 +43,7 @@ def export(
     if with_predictions and run.info.kind != "detector":
         raise CurateError("--with-predictions: no detector has scored these frames yet; leave it out")
     selection = tagged_selection(workspace, pool, run, selection, progress=progress).frames
+    selection = _not_labeled(pool, selection, progress)
     return write_export(
         workspace=workspace,
         selection=selection,
@@ -57,6 +59,19 @@ def export(
         with_images=with_images,
         zipped=zipped,
     )
+
+
+def _not_labeled(pool: Pool, selection: Sequence[SelectedFrame], progress: Progress) -> Sequence[SelectedFrame]:
+    labeled = set(pool.in_state("labeled")["frame_id"].to_pylist())
+    left = [frame for frame in selection if frame.frame_id not in labeled]
+    if selection and not left:
+        raise CurateError(
+            f"all {len(selection):,} selected frames are labelled: nothing to export; "
+            "run `curate score PATHS` or `curate select` for the next ones"
+        )
+    if len(left) < len(selection):
+        progress.say(f"Left out: {len(selection) - len(left):,} of {len(selection):,} frames, labelled already")
+    return left
 
 
 def _predictions(

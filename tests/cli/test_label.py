@@ -84,6 +84,23 @@ def test_the_exported_folder_itself_is_a_return(ranked: Path, tmp_path: Path) ->
     assert "Handed out: 4 frames, 4 of them not labelled yet" in done.stdout
 
 
+def test_frames_that_came_back_are_not_handed_out_again(exported: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    workspace, document = exported
+    returned, images = tmp_path / "returned.json", document["images"]
+    returned.write_text(json.dumps(document | {"images": images[:3], "annotations": []}))
+    curate("label", returned, "-w", workspace)
+    done = curate("export", "-w", workspace)
+    assert "Left out: 3 of 4 frames, labelled already" in done.stdout
+    assert "Exported 1 frames for coco" in done.stdout
+    again = json.loads((workspace / "exports" / "coco" / "annotations.json").read_text())
+    assert [image["file_name"] for image in again["images"]] == [images[3]["file_name"]]
+    returned.write_text(json.dumps(document | {"images": images[3:], "annotations": []}))
+    curate("label", returned, "-w", workspace)
+    line = one_line(curate("export", "-w", workspace, code=1))
+    assert line.startswith("curate: all 4 selected frames are labelled: nothing to export; run `curate score ")
+    assert (workspace / "exports" / "coco" / "annotations.json").exists()
+
+
 def test_edited_labels_replace_the_first_and_can_be_taken_back(
     exported: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
