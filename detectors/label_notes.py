@@ -18,9 +18,14 @@ def label_notes(detector: MidlDetector, labeled: Sequence[LabeledImage], config:
     return [*_mask_notes(detector, labeled), *_anchor_notes(detector, labeled, config)]
 
 
+def learns_masks(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> bool:
+    """Whether the detector has a mask head, and labels to teach it."""
+    return detector.makes_masks and any(mask is not None for image in labeled for mask in image.masks or ())
+
+
 def _mask_notes(detector: MidlDetector, labeled: Sequence[LabeledImage]) -> list[str]:
     """Say so when a detector of masks was given none."""
-    if not detector.makes_masks or any(mask is not None for image in labeled for mask in image.masks or ()):
+    if not detector.makes_masks or learns_masks(detector, labeled):
         return []
     return ["no label has a mask: boxes were learned, the masks that this detector predicts mean nothing"]
 

@@ -31,7 +31,7 @@ from detectors.data import LabeledImage
 from detectors.evaluation import evaluate, evaluate_mil
 from detectors.images import DecodedImages, image_room
 from detectors.inference import Scorer
-from detectors.label_notes import label_notes
+from detectors.label_notes import label_notes, learns_masks
 from detectors.midl.schedule import Stage, StageSpan, lr_factor
 from detectors.model import MidlDetector
 from detectors.objective import Objective, fixed_parts, freeze_for
@@ -296,6 +296,7 @@ def _metrics(fabric: Fabric, job: Job, detector: MidlDetector, log: RunLog) -> d
         "mask_AP50": measured["mask_AP50"],
         "AP_reason": reason,
         "mil": mil,
+        "masks_learned": learns_masks(detector, job.labeled),
         "stages": log.stages(),
         "notes": log.notes(),
         "seconds": log.seconds,

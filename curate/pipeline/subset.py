@@ -68,7 +68,7 @@ def export_subset(
     is possible (see `valid_mask`), and boxes and areas are those of the masks. `predict_masks` lets a Mask R-CNN of
     the workspace (`detector`, default the newest) draw the masks of objects that have a box alone. Frames without
     objects are exported too. `shares` and `seed` decide the splits, by content of the source, so that two copies of a
-    video are in one. Raises CurateError where no frame is left.
+    video are in one. Raises CurateError where no frame is left, UsageError where the detector has learned no masks.
     """
     labels = load_labels(workspace)
     if not labels.frames:
@@ -120,7 +120,7 @@ def export_subset(
         )
         left_out = len({remark.frame_id for remark in remarks})
         if not images:
-            raise CurateError(_nothing_left(remarks, skipped))
+            raise CurateError(_nothing_left(remarks, skipped, predict=predict_masks))
         remarks += [remark for one in chosen for remark in one.remarks]
         made_by = {
             "task": task,
@@ -207,14 +207,19 @@ def _write_images(
 
 
 def _mask_detector(workspace: Workspace, name: str | None) -> Path:
-    """The folder of the Mask R-CNN that draws masks; UsageError where there is none."""
+    """The folder of the Mask R-CNN that draws masks; UsageError where there is none that has learned to."""
+    teach = "`curate train --detector mask-rcnn` trains one, on labels that have masks"
     if name is not None:
-        return find_detector(workspace, name)
+        directory = find_detector(workspace, name)
+        if not workspace.read_json(directory / "metrics.json").get("masks_learned"):
+            kind = workspace.read_json(directory / "config.json").get("detector")
+            raise UsageError(f"--detector {name}: a {kind} that has learned no masks; give one that has: {teach}")
+        return directory
     finished = sorted(workspace.detectors.glob("*/metrics.json"), key=lambda path: path.stat().st_mtime_ns)
     for metrics in reversed(finished):
-        if workspace.read_json(metrics.parent / "config.json").get("detector") == "mask-rcnn":
+        if workspace.read_json(metrics).get("masks_learned"):
             return metrics.parent
-    raise UsageError("--predict-masks: no mask-rcnn in the workspace; `curate train --detector mask-rcnn` trains one")
+    raise UsageError(f"--predict-masks: no mask-rcnn in the workspace has learned masks; {teach}")
 
 
 def _predict(
@@ -266,13 +271,13 @@ def _predict_one(scorer: "Scorer", path: Path, chosen: _Chosen, *, by: str) -> l
     return failed
 
 
-def _nothing_left(remarks: Sequence[Remark], skipped: Sequence[Skipped]) -> str:
+def _nothing_left(remarks: Sequence[Remark], skipped: Sequence[Skipped], *, predict: bool) -> str:
     if remarks:
         first = remarks[0]
         return (
             f"no labelled frame has valid masks for all its objects; the first: {first.frame_id}, object "
-            f"{first.number} ({first.category}): {first.reason}; label masks, or give --predict-masks or "
-            "--task detection"
+            f"{first.number} ({first.category}): {first.reason}; label masks, or give "
+            + ("--task detection" if predict else "--predict-masks or --task detection")
         )
     return f"no labelled frame can be read again; the first: {skipped[0].path}: {skipped[0].reason}"
 

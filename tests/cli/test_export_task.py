@@ -269,6 +269,18 @@ def test_detection_takes_boxes(made: Path) -> None:
         assert one["area"] == width * height
 
 
+def add_detector(
+    workspace: Workspace, name: str, classes: tuple[str, ...], kind: str = "mask-rcnn", *, learned: bool
+) -> None:
+    """A detector with its first weights, which says whether it has learned masks."""
+    torch.manual_seed(0)
+    config = TrainConfig(detector=kind, weights="none")
+    detector = build_detector(kind, num_classes=len(classes), backbone=config.backbone, weights="none")
+    (workspace.detectors / name).mkdir(parents=True)
+    save_detector(workspace.detectors / name, detector, config, categories=classes, labels_sha256="")
+    write_json(workspace.detectors / name / "metrics.json", {"masks_learned": learned})
+
+
 def test_a_mask_rcnn_draws_the_masks_that_are_missing(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "w", tmp_path / "w", ignore=shutil.ignore_patterns("exports"))
     workspace = Workspace.open(tmp_path / "w")
@@ -278,15 +290,16 @@ def test_a_mask_rcnn_draws_the_masks_that_are_missing(made: Path, tmp_path: Path
         task: Task = "instance-segmentation"
         return export_subset(workspace, task=task, shares=shares, predict_masks=True, detector=detector)
 
-    with pytest.raises(UsageError, match="no mask-rcnn in the workspace"):
+    add_detector(workspace, "boxes-1", CLASSES, learned=False)
+    add_detector(workspace, "retinanet-1", CLASSES, "retinanet", learned=False)
+    with pytest.raises(UsageError, match=r"no mask-rcnn in the workspace has learned masks; .* trains one"):
         exported_with(None)
-    for name, classes in (("mask-rcnn-1", CLASSES), ("mask-rcnn-2", ("other",))):
-        torch.manual_seed(0)
-        config = TrainConfig(detector="mask-rcnn", weights="none")
-        detector = build_detector("mask-rcnn", num_classes=len(classes), backbone=config.backbone, weights="none")
-        (workspace.detectors / name).mkdir(parents=True)
-        save_detector(workspace.detectors / name, detector, config, categories=classes, labels_sha256="")
-        write_json(workspace.detectors / name / "metrics.json", {})
+    with pytest.raises(UsageError, match=r"--detector boxes-1: a mask-rcnn that has learned no masks; .* trains one"):
+        exported_with("boxes-1")
+    with pytest.raises(UsageError, match=r"--detector retinanet-1: a retinanet that has learned no masks"):
+        exported_with("retinanet-1")
+    add_detector(workspace, "mask-rcnn-1", CLASSES, learned=True)
+    add_detector(workspace, "mask-rcnn-2", ("other",), learned=True)
     result = exported_with("mask-rcnn-1")
     assert (result.objects, result.mended, result.predicted, result.left_out) == (28, 1, 1, 1)
     (one,) = [a for document in documents(result.folder).values() for a in document["annotations"] if "predicted" in a]
@@ -342,3 +355,23 @@ def test_without_labels(tmp_path: Path) -> None:
     assert "no labels in the workspace" in one_line(
         curate("export", "--task", "detection", "-w", tmp_path / "w", code=1)
     )
+
+
+def test_where_no_mask_can_be_drawn_what_was_given_is_not_advised(tmp_path: Path) -> None:
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "photo.png")
+    box = annotation(1, [], bbox=[20, 10, 40, 30]) | {"id": 1, "image_id": 1}
+    document = {
+        "images": [{"id": 1, "file_name": "photo.png", "width": WIDTH, "height": HEIGHT}],
+        "annotations": [box],
+        "categories": [{"id": 1, "name": "disc"}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    workspace = Workspace.create(tmp_path / "w", imgsz=64)
+    index(workspace, [str(tmp_path / "photo.png")])
+    label(workspace, tmp_path / "labels.json")
+    add_detector(workspace, "other", ("plate",), learned=True)
+    export = ("export", "--task", "instance-segmentation", "-w", tmp_path / "w")
+    line = one_line(curate(*export, code=1))
+    assert line.endswith("it has a box and no mask; label masks, or give --predict-masks or --task detection")
+    line = one_line(curate(*export, "--predict-masks", "--detector", "other", code=1))
+    assert line.endswith("the detector was not trained on disc; label masks, or give --task detection")

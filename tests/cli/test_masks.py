@@ -29,6 +29,7 @@ def test_masks_of_the_labels_are_learned(example: Example, tmp_path: Path) -> No
     assert "no label has a mask" not in done.stdout
     runs = [json.loads(path.read_text()) for path in (workspace / "detectors").glob("mask-rcnn-*/metrics.json")]
     assert sorted(run["stages"][0]["mean_losses"]["mask"] > 0 for run in runs) == [False, True]
+    assert all(run["masks_learned"] == (run["stages"][0]["mean_losses"]["mask"] > 0) for run in runs)
 
 
 def test_masks_are_measured_beside_boxes(tmp_path: Path) -> None:
