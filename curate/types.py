@@ -1,5 +1,6 @@
 """What the stages pass to each other, and how sources and frames are named."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,11 @@ def duration_s(text: str) -> float | None:
     """Seconds of a duration such as 0.5s, 200ms, 2m, 1h; a bare number is seconds. None for any other text."""
     match = _DURATION.fullmatch(text.strip())
     return float(match[1]) * _UNITS_S[match[2]] if match else None
+
+
+def printable(path: Path | str) -> str:
+    r"""`path` as text that can be printed and stored: bytes that are not UTF-8 are escaped, as in `bad\xff.mp4`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def source_key(path: Path, sha256: str) -> str:

@@ -23,7 +23,7 @@ def probe(
     """Show format, size, rate, frames, time base and decoder of each file, why that decoder, and what is wrong.
 
     Videos up to 16 MiB are looked at packet by packet, larger ones by header, index and first 16 MiB unless --deep
-    is given. Exit code 3 if some files have problems.
+    is given. Exit code 3 if some files have problems, or inputs had to be skipped.
 
     Examples:
 
@@ -34,9 +34,9 @@ def probe(
     from curate.media.discover import discover
     from curate.media.inspection import inspect
 
-    files = discover(paths)
-    found = {Path(one.probe.path): one for one in inspect(files, deep=deep)}
-    inspections = [found[path] for path in files]
+    found = discover(paths)
+    by_path = {Path(one.probe.path): one for one in inspect(found.files, deep=deep)}
+    inspections = [by_path[path] for path in found.files]
     if as_json:
         for one in inspections:
             typer.echo(json.dumps(_as_json(one)))
@@ -44,7 +44,10 @@ def probe(
         _print_table([_row(one) for one in inspections])
     bad = sum(bool(one.problems) for one in inspections)
     if bad:
-        typer.echo(f"{bad} of {len(files)} files have problems", err=True)
+        typer.echo(f"{bad} of {len(inspections)} files have problems", err=True)
+    for skipped in found.skipped:
+        typer.echo(f"Skipped: {skipped.path}: {skipped.reason}", err=True)
+    if bad or found.skipped:
         raise typer.Exit(3)
 
 

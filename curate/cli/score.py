@@ -127,13 +127,16 @@ def _backend(name: str) -> BackendChoice:
 def _plain(value: object) -> object:
     """An option as it stands in report.json."""
     from curate.selection.options import SelectOptions
+    from curate.types import printable
     from detectors.config import TrainConfig
 
     if isinstance(value, TrainConfig):
         return value.to_dict()
     if isinstance(value, SelectOptions):
         return opt.plain(value)
-    return value if isinstance(value, bool | int | float | str | list) else str(value)
+    if isinstance(value, list):
+        return [printable(path) for path in value]
+    return value if isinstance(value, bool | int | float) else printable(str(value))
 
 
 def _check_paths(paths: list[str]) -> None:

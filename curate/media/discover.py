@@ -1,10 +1,12 @@
 """Find the videos and images under the paths that were typed."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import CurateError, UsageError
+from curate.types import Skipped, printable
 
 _VIDEO = (
     ".mp4 .m4v .mov .qt .mkv .webm .avi .divx .ts .mts .m2ts .mpg .mpeg .mpe .m1v .m2v .vob .3gp .3g2 .wmv .asf "
@@ -20,32 +22,75 @@ _VOC_MASKS = frozenset({"SegmentationClass", "SegmentationObject"})
 _SHARED_WITH_TEXT = frozenset({".ts", ".mts"})
 
 
-def discover(paths: Sequence[str]) -> list[Path]:
-    """The videos and images that `paths` name: absolute, sorted, each once.
+@dataclass(frozen=True)
+class Discovered:
+    """What was found: `files` to read, absolute, sorted, each once, and what had to be passed over, by path."""
+
+    files: tuple[Path, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def discover(paths: Sequence[str]) -> Discovered:
+    """The videos and images that `paths` name.
 
     A path is a file (taken whatever its extension), a folder (searched to the bottom, symbolic links followed, by
     extension; hidden files and folders and workspaces of curate are left out), or `@list.txt`, a file with one path
-    a line, relative to the list's own folder, where `#` starts a comment line.
+    a line, relative to the list's own folder, where `#` starts a comment line. Folders that cannot be listed, and files
+    that are not there any more or have a name that is not UTF-8, are skipped.
 
     Raises:
-        UsageError: a path does not exist.
-        CurateError: a folder holds no video and no image.
+        UsageError: a path does not exist, or the folder that it is in cannot be entered.
+        CurateError: a folder holds no video and no image, or all that was found had to be skipped.
     """
     found: set[Path] = set()
+    reasons: dict[str, str] = {}
     for path, origin in _expand_lists(paths):
-        if path.is_dir():
-            inside = list(_walk(path))
-            if not inside:
+        if os.path.isdir(path):
+            unlisted: list[OSError] = []
+            inside = list(_walk(path, unlisted.append))
+            if not inside and not unlisted:
                 raise CurateError(
                     f"{path}: no videos or images in this folder; looked for {_listed(VIDEO_EXTENSIONS)} and "
                     f"{_listed(IMAGE_EXTENSIONS)}; give a file by name to have it read whatever its extension"
                 )
             found.update(inside)
-        elif path.exists():
-            found.add(path)
+            reasons |= {
+                printable(error.filename): f"the folder cannot be listed ({error.strerror})" for error in unlisted
+            }
         else:
-            raise UsageError(f"{path}: no such file or folder{origin}")
-    return sorted(found)
+            _check_file(path, origin)
+            found.add(path)
+    unusable = {path: reason for path in found if (reason := _unusable(path))}
+    reasons |= {printable(path): reason for path, reason in unusable.items()}
+    skipped = tuple(Skipped(path, reason) for path, reason in sorted(reasons.items()))
+    files = tuple(sorted(found - unusable.keys()))
+    if skipped and not files:
+        raise CurateError(
+            f"{skipped[0].path}: {skipped[0].reason}; there is nothing else to read"
+            + (f", and {len(skipped) - 1:,} more are skipped" if len(skipped) > 1 else "")
+        )
+    return Discovered(files, skipped)
+
+
+def _check_file(path: Path, origin: str) -> None:
+    """UsageError for a path that was typed and leads to nothing that can be read."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise UsageError(f"{printable(path)}: no such file or folder{origin}") from error
+    except OSError as error:
+        raise UsageError(f"{printable(path)}: cannot be read ({error.strerror}){origin}") from error
+
+
+def _unusable(path: Path) -> str:
+    """Why a file cannot be taken, or nothing."""
+    if printable(path) != str(path):
+        return "its path is not UTF-8, and cannot be written down; rename it"
+    try:
+        path.stat()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""
 
 
 def _expand_lists(paths: Sequence[str]) -> Iterator[tuple[Path, str]]:
@@ -73,9 +118,9 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
     visited: set[str] = set()
-    for current, folders, files in os.walk(folder, followlinks=True):
+    for current, folders, files in os.walk(folder, followlinks=True, onerror=on_error):
         real = os.path.realpath(current)
         if real in visited or "workspace.json" in files:
             # A link back up, or a workspace: its cache and selection are copies of frames, not sources.

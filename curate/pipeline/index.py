@@ -43,7 +43,8 @@ def index(
 
     Raises UsageError for a path that does not exist and CurateError where not one frame could be read.
     """
-    files = discover(paths)
+    found = discover(paths)
+    files = found.files
     with Decoders(workers=workers) as children, ThreadPoolExecutor(1) as beside:
         # They import their libraries while this process reads the pool; where there is none yet they need not wait
         # for the library of its tables, which takes as long to import as ten short clips to read.
@@ -62,15 +63,18 @@ def index(
         reasons = [f"{source.path}: {source.error}" for source in pool.sources.values() if source.error]
         raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
     by_path = pool.by_path()
-    found = [by_path[str(path)] for path in files]
+    sources = [by_path[str(path)] for path in files]
     # Of a damaged file not every frame that was counted is delivered.
     kept = Counter(pool.frames["source"].to_pylist())
     return IndexResult(
-        sources=sum(source.status != "broken" or kept[source.source] > 0 for source in found),
+        sources=sum(source.status != "broken" or kept[source.source] > 0 for source in sources),
         read=len(jobs),
         new_frames=new_frames,
         unlabeled=pool.count("unlabeled"),
-        skipped=tuple(Skipped(s.path, s.error, kept[s.source]) for s in found if s.status == "broken"),
+        skipped=(
+            *found.skipped,
+            *(Skipped(s.path, s.error, kept[s.source]) for s in sources if s.status == "broken"),
+        ),
     )
 
 

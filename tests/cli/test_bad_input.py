@@ -1,6 +1,7 @@
 """Bad input: one clear line, the right exit code, and nothing that was there is lost."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from commands import curate, one_line
 from example import COLD, Example
+from folders import deep_folder
 
 
 @pytest.fixture
@@ -70,6 +72,29 @@ def test_unreadable_video_is_skipped_named_and_the_rest_is_done(videos: Path, tm
         assert report["skipped"][0]["reason"]
         assert report["results"]["select"]["selected"] == 3
     assert report["results"]["index"]["read"] == 0
+
+
+def test_names_that_are_not_utf8_and_folders_that_cannot_be_listed_are_skipped(videos: Path, tmp_path: Path) -> None:
+    bad = videos / os.fsdecode(b"bad\xff.mp4")
+    shutil.copy2(next(videos.iterdir()), bad)
+    deep = deep_folder(videos)
+    workspace = tmp_path / "w"
+    done = curate("score", videos, bad, "--budget", 3, *COLD, "-w", workspace, code=3)
+    assert "Skipped: 2 inputs could not be read" in done.stderr
+    report = json.loads((workspace / "report.json").read_bytes().decode("utf-8"))
+    assert report["options"]["paths"] == [str(videos), rf"{videos}/bad\xff.mp4"]
+    assert [skipped["path"] for skipped in report["skipped"]] == [rf"{videos}/bad\xff.mp4", str(deep)]
+    assert [skipped["reason"][:28] for skipped in report["skipped"]] == [
+        "its path is not UTF-8, and c",
+        "the folder cannot be listed ",
+    ]
+    assert report["results"]["select"]["selected"] == 3
+    done = curate("probe", videos, "--json", code=3)
+    assert len(done.stdout.splitlines()) == 1
+    assert [line[: len(f"Skipped: {videos}/")] for line in done.stderr.splitlines()] == [f"Skipped: {videos}/"] * 2
+    for command in ("score", "probe"):
+        line = one_line(curate(command, bad, *(("-w", workspace) if command == "score" else ()), code=1))
+        assert r"bad\xff.mp4: its path is not UTF-8" in line
 
 
 def test_nothing_readable_at_all(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_the_masks_of_voc_are_no_pictures_to_label(tmp_path: Path) -> None:
     pictures(tmp_path / "VOC2012" / "JPEGImages", "a.jpg")
     indices(tmp_path / "VOC2012" / "SegmentationObject" / "a.png")
     indices(tmp_path / "VOC2012" / "SegmentationClass" / "a.png")
-    assert [path.name for path in discover([str(tmp_path)])] == ["a.jpg"]
+    assert [path.name for path in discover([str(tmp_path)]).files] == ["a.jpg"]
 
 
 def test_imagenet_vid_tells_snippets_apart(tmp_path: Path) -> None:

@@ -1,19 +1,21 @@
 """Finding inputs, and what is said of those that are not what they seem."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import deep_folder
 from PIL import Image
 from videos import write_audio_only, write_numbered_video
 
 from curate.errors import CurateError, UsageError
-from curate.media.discover import discover
+from curate.media.discover import Discovered, discover
 from curate.media.probe import SHORT_FRAMES, probe
 from curate.media.sampling import FramePicker, add_sampling
-from curate.types import Sampling
+from curate.types import Sampling, Skipped
 
 
 def touch(*paths: Path) -> None:
@@ -29,7 +31,7 @@ def test_folders_are_searched_without_what_is_hidden_or_a_workspace(tmp_path: Pa
     touch(tmp_path / "curate-workspace/workspace.json", tmp_path / "curate-workspace/frames/a/0.jpg")
     (tmp_path / "component.ts").write_text("export const video = 1;\n")
     (tmp_path / "b" / "up").symlink_to(tmp_path)
-    assert discover([str(tmp_path)]) == sorted(found)
+    assert discover([str(tmp_path)]) == Discovered(tuple(sorted(found)), ())
 
 
 def test_files_lists_and_folders_together_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,10 +39,40 @@ def test_files_lists_and_folders_together_each_once(tmp_path: Path, monkeypatch:
     touch(tmp_path / "in/a.mp4", tmp_path / "in/b.png", tmp_path / "in/odd.dat", tmp_path / "other/c.mov")
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists/l.txt").write_text("# clips\n../in/a.mp4\n\n  ../other\n")
-    assert discover(["in/odd.dat", "in", "@lists/l.txt"]) == [
+    assert discover(["in/odd.dat", "in", "@lists/l.txt"]).files == tuple(
         tmp_path / name for name in ("in/a.mp4", "in/b.png", "in/odd.dat", "other/c.mov")
-    ]
-    assert discover([]) == []
+    )
+    assert discover([]) == Discovered((), ())
+
+
+def test_a_folder_that_cannot_be_listed_is_skipped_and_named(tmp_path: Path) -> None:
+    touch(tmp_path / "a/clip.mp4", tmp_path / "empty/notes.txt")
+    (tmp_path / "b").mkdir()
+    deep = deep_folder(tmp_path / "b")
+    skipped = (Skipped(str(deep), "the folder cannot be listed (File name too long)"),)
+    assert discover([str(tmp_path)]) == Discovered((tmp_path / "a/clip.mp4",), skipped)
+    with pytest.raises(CurateError, match=r"the folder cannot be listed \(File name too long\); there is nothing else"):
+        discover([str(tmp_path / "b")])
+    with pytest.raises(CurateError, match=r"empty: no videos or images in this folder"):
+        discover([str(tmp_path / "b"), str(tmp_path / "empty")])
+    with pytest.raises(UsageError, match=r"cannot be read \(File name too long\)$"):
+        discover([str(deep)])
+
+
+def test_files_with_names_that_are_not_utf8_or_that_are_gone_are_skipped(tmp_path: Path) -> None:
+    names = (b"good.mp4", b"bad\xff.mp4", b"caf\xe9/inside.jpg", "größe/日本.mp4".encode())
+    touch(*(tmp_path / os.fsdecode(name) for name in names))
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "unplugged")
+    found = discover([str(tmp_path), str(tmp_path / os.fsdecode(names[1]))])
+    assert found.files == (tmp_path / "good.mp4", tmp_path / "größe/日本.mp4")
+    not_utf8 = "its path is not UTF-8, and cannot be written down; rename it"
+    assert found.skipped == (
+        Skipped(rf"{tmp_path}/bad\xff.mp4", not_utf8),
+        Skipped(rf"{tmp_path}/caf\xe9/inside.jpg", not_utf8),
+        Skipped(f"{tmp_path}/link.mp4", "cannot be read (No such file or directory)"),
+    )
+    with pytest.raises(CurateError, match=r"bad\\xff.mp4: its path is not UTF-8.*else to read, and 1 more are "):
+        discover([str(tmp_path / os.fsdecode(name)) for name in names[1:3]])
 
 
 @pytest.mark.parametrize(
