@@ -12,6 +12,8 @@ from curate.workspace import Workspace
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_READ_AGAIN = "delete it and run `curate score` with all paths again: they are read anew, and the labels stay"
+
 
 class Pool:
     """The sources of index.parquet and the frames of pool.parquet.
@@ -30,16 +32,16 @@ class Pool:
 
     @classmethod
     def load(cls, workspace: Workspace) -> "Pool":
-        """Read the pool; an empty one where the workspace has none yet."""
+        """Read the pool; an empty one where the workspace has none yet, or lacks one of its two tables."""
         import pyarrow.compute as pc
 
         # `save` will need it, when there is less time: a pool is loaded beside other work.
         import pyarrow.parquet  # noqa: F401
 
-        if not workspace.index.exists():
+        if not (workspace.index.exists() and workspace.pool.exists()):
             return cls([], to_table([], Frame))
-        sources = to_rows(read_table(workspace.index), Source)
-        frames = read_table(workspace.pool)
+        sources = to_rows(read_table(workspace.index, remedy=_READ_AGAIN), Source)
+        frames = read_table(workspace.pool, remedy=_READ_AGAIN)
         known = pc.is_in(frames["source"], value_set=_strings(source.source for source in sources))
         return cls(sources, frames.filter(known))
 

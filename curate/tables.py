@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
+_MAKE_AGAIN = "delete it and run `curate score` again, which makes it anew"
+
 
 def atomic_replace(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader, or a kill, sees the old content or the new, never a part."""
@@ -35,8 +37,11 @@ def write_table(path: Path, table: "pa.Table") -> None:
     os.replace(temporary, path)
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
-    """Read a Parquet table; CurateError where the file is not one."""
+def read_table(path: Path, columns: list[str] | None = None, *, remedy: str = _MAKE_AGAIN) -> "pa.Table":
+    """Read a Parquet table; CurateError where the file is not one.
+
+    `remedy` tells a person what to do then; without it the table is one that follows from others.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -45,7 +50,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
         with pq.ParquetFile(path) as file:
             return file.read(columns=columns)
     except (pa.ArrowInvalid, OSError) as error:
-        raise CurateError(f"{path}: not a readable Parquet table ({error}); delete it to have it made again") from error
+        raise CurateError(f"{path}: not a readable Parquet table ({error}); {remedy}") from error
 
 
 def schema_of(row_type: type[Any]) -> "pa.Schema":

@@ -23,6 +23,7 @@ class Workspace:
         self.pool = root / "pool.parquet"
         self.frames = root / "frames"
         self.labels = root / "labels.parquet"
+        self.labels_history = root / "labels-history"
         self.detectors = root / "detectors"
         self.scores = root / "scores"
         self.selection = root / "selection"

@@ -76,6 +76,21 @@ def test_an_index_from_before_a_column_existed_still_loads(workspace: Workspace)
     assert Pool.load(workspace).sources == {"a": source("a", "/a")}
 
 
+@pytest.mark.parametrize("name", ["index.parquet", "pool.parquet"])
+def test_a_lost_table_is_an_empty_pool_and_a_damaged_one_says_how_to_read_all_again(
+    workspace: Workspace, name: str
+) -> None:
+    pool = Pool.load(workspace)
+    pool.add([source("a", "/a")], [frame("a", 1)])
+    pool.save(workspace)
+    table = workspace.root / name
+    table.write_bytes(table.read_bytes()[:-20])
+    with pytest.raises(CurateError, match=rf"{name}: not a readable Parquet table .*; delete it and run"):
+        Pool.load(workspace)
+    table.unlink()
+    assert Pool.load(workspace).frames.num_rows == 0
+
+
 def test_adding_a_frame_again_keeps_its_state(workspace: Workspace) -> None:
     pool = Pool.load(workspace)
     pool.add([source("a", "/a")], [frame("a", 1)])

@@ -46,8 +46,8 @@ def label(
     """Take labels back: COCO JSON, YOLO folders, Pascal VOC XML, each as a file, a folder or a zip.
 
     Pictures are matched to frames by their file names. All files are checked before any is merged; if one is refused,
-    the labels stay as they are. A frame that is returned again gets its new labels; every earlier state of the labels
-    is kept as a version.
+    the labels stay as they are. A frame that is returned again gets its new labels; every state of the labels is
+    kept as a version.
 
     Examples:
 
@@ -100,7 +100,10 @@ def _restore(space: "Workspace", number: int, files: list[Path]) -> None:
     with space.lock():
         result = restore(space, number)
     typer.echo(f"Labels: version {number} again, {result.frames:,} frames with {result.boxes:,} boxes")
-    typer.echo(f"Those before are version {result.before.number} ({result.before.path})")
+    if result.damaged is not None:
+        typer.echo(f"labels.parquet could not be read; it is now {result.damaged}")
+    else:
+        typer.echo(f"Those before are version {result.before.number} ({result.before.path})")
 
 
 def _print(result: "TakeBackResult", workspace: Path, say: "Callable[[str], None]", *, dry_run: bool) -> None:

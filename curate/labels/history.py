@@ -1,12 +1,13 @@
-"""labels-history/: every earlier state of labels.parquet, numbered, so that no label is ever lost."""
+"""labels-history/: every state of labels.parquet, numbered, so that no label is ever lost."""
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import CurateError, UsageError
-from curate.labels.table import save_labels
+from curate.labels.table import load_labels_file, save_labels
 from curate.labels.types import EMPTY
 from curate.tables import atomic_replace
 from curate.workspace import Workspace
@@ -16,7 +17,7 @@ _NAME = re.compile(r"(\d{4,})-([0-9a-f]{8})\.parquet")
 
 @dataclass(frozen=True)
 class Version:
-    """An earlier state of the labelled set: a copy of labels.parquet with its number, from 1, oldest first."""
+    """A state of the labelled set: a copy of labels.parquet with its number, from 1, oldest first."""
 
     number: int
     path: Path
@@ -24,7 +25,7 @@ class Version:
 
 def versions(workspace: Workspace) -> list[Version]:
     """The versions that are kept, oldest first."""
-    folder = _folder(workspace)
+    folder = workspace.labels_history
     paths = folder.iterdir() if folder.is_dir() else ()
     matches = [(match, path) for path in paths if (match := _NAME.fullmatch(path.name))]
     return sorted((Version(int(match[1]), path) for match, path in matches), key=lambda version: version.number)
@@ -33,16 +34,19 @@ def versions(workspace: Workspace) -> list[Version]:
 def keep_version(workspace: Workspace) -> Version:
     """Keep labels.parquet as it is now; before the first labels that is an empty set.
 
-    A state that is the newest version already, as after a kill, is not kept twice.
+    A state that is the newest version already is not kept twice. Where labels.parquet is gone, the newest version is
+    what is left of it.
     """
+    kept = versions(workspace)
     if not workspace.labels.exists():
+        if kept:
+            return kept[-1]
         save_labels(workspace, EMPTY)
     data = workspace.labels.read_bytes()
-    kept = versions(workspace)
     if kept and kept[-1].path.read_bytes() == data:
         return kept[-1]
     number = kept[-1].number + 1 if kept else 1
-    path = _folder(workspace) / f"{number:04d}-{hashlib.sha256(data).hexdigest()[:8]}.parquet"
+    path = workspace.labels_history / f"{number:04d}-{hashlib.sha256(data).hexdigest()[:8]}.parquet"
     atomic_replace(path, data)
     return Version(number, path)
 
@@ -60,5 +64,15 @@ def find_version(workspace: Workspace, number: int) -> Version:
     raise UsageError(f"--restore {number}: no such version of the labels; {choices}")
 
 
-def _folder(workspace: Workspace) -> Path:
-    return workspace.root / "labels-history"
+def set_damaged_aside(workspace: Workspace) -> Path | None:
+    """Move a labels.parquet that cannot be read to labels-history/damaged-<n>.parquet; None where there is none."""
+    if not workspace.labels.exists():
+        return None
+    try:
+        load_labels_file(workspace.labels)
+    except CurateError:
+        folder = workspace.labels_history
+        aside = folder / f"damaged-{len(list(folder.glob('damaged-*'))) + 1}.parquet"
+        os.replace(workspace.labels, aside)
+        return aside
+    return None

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _CATEGORIES = b"curate.categories"
+_RESTORE = (
+    "`curate label --restore NUMBER` brings back a version of labels-history/, of which the highest is the newest "
+    "and 1 the empty set"
+)
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,21 @@ class MergeReport:
 
 
 def load_labels(workspace: Workspace) -> LabelSet:
-    """The labelled set; an empty one where nothing was labelled yet. CurateError where the table is damaged."""
-    return load_labels_file(workspace.labels) if workspace.labels.exists() else EMPTY
+    """The labelled set; an empty one where nothing was labelled yet. CurateError where the table is damaged or gone."""
+    if workspace.labels.exists():
+        return load_labels_file(workspace.labels)
+    if any(workspace.labels_history.glob("*.parquet")):
+        # To go on without labels would be to lose them.
+        raise CurateError(f"{workspace.labels}: no such file, but there were labels; {_RESTORE}")
+    return EMPTY
 
 
 def load_labels_file(path: Path) -> LabelSet:
     """The label set in a Parquet file; CurateError where it is none."""
-    table = read_table(path)
+    table = read_table(path, remedy=_RESTORE)
     metadata = table.schema.metadata or {}
     if not table.schema.equals(_schema()) or _CATEGORIES not in metadata:
-        raise CurateError(
-            f"{path}: not a table of labels of this version of curate; delete it and give the label files again"
-        )
+        raise CurateError(f"{path}: not a table of labels of this version of curate; {_RESTORE}")
     # Column by column and frame by frame: a row of dicts a frame would need several times the memory.
     columns = [table[name].to_pylist() for name in table.schema.names]
     frames = (

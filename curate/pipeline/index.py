@@ -1,13 +1,15 @@
 """Build the pool: find sources, read those that are new, sample their candidate frames into the frame cache."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import CurateError
+from curate.labels.table import load_labels
+from curate.labels.types import LabelSet
 from curate.media.discover import discover
 from curate.media.extract import Decoders, Extracted, ExtractJob, extract
 from curate.pool import Pool
@@ -41,10 +43,13 @@ def index(
 ) -> IndexResult:
     """Add the videos and images under `paths` to the pool. A source that was read before is not decoded again.
 
+    Frames that have labels are labelled, also where the pool was lost and is made anew.
+
     Raises UsageError for a path that does not exist and CurateError where not one frame could be read.
     """
     found = discover(paths)
     files = found.files
+    labels = load_labels(workspace)
     with Decoders(workers=workers) as children, ThreadPoolExecutor(1) as beside:
         # They import their libraries while this process reads the pool; where there is none yet they need not wait
         # for the library of its tables, which takes as long to import as ten short clips to read.
@@ -59,6 +64,7 @@ def index(
                 jobs.append(ExtractJob(path=path, sampling=sampling, frame_indices=frozenset(), known=unchanged))
         new_frames = extract_into(workspace, loading.result, jobs, children, backend=backend, progress=progress)
         pool = loading.result()
+    _label_again(workspace, pool, labels, progress)
     if pool.frames.num_rows == 0:
         reasons = [f"{source.path}: {source.error}" for source in pool.sources.values() if source.error]
         raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
@@ -130,6 +136,26 @@ def extract_frames(
     extract_into(workspace, lambda: pool, jobs, Decoders(), progress=progress)
     there = set(zip(pool.frames["source"].to_pylist(), pool.frames["frame_index"].to_pylist(), strict=True))
     return [f"{source} frame {i}" for source, indices in wanted.items() for i in indices if (source, i) not in there]
+
+
+def _label_again(workspace: Workspace, pool: Pool, labels: LabelSet, progress: Progress) -> None:
+    """Label the frames of `labels` that a pool which was made anew has as unlabelled, or not yet."""
+    labeled = set(pool.in_state("labeled")["frame_id"].to_pylist())
+    lost = [frame for frame in labels.frames if frame.frame_id not in labeled]
+    if not lost:
+        return
+    there = set(pool.frames["frame_id"].to_pylist())
+    wanted: dict[str, list[int]] = defaultdict(list)
+    for frame in lost:
+        if frame.source in pool.sources and frame.frame_id not in there:
+            wanted[frame.source].append(frame.frame_index)
+    extract_frames(workspace, pool, wanted, progress=progress)
+    pool.set_state((frame.frame_id for frame in lost), "labeled")
+    pool.save(workspace)
+    unknown = sorted({frame.source for frame in lost if frame.source not in pool.sources})
+    if unknown:
+        names = f"{unknown[0]}{' and others' if unknown[1:] else ''}"
+        progress.say(f"Labelled, but not in the pool: {names}; give their paths too")
 
 
 def _keep(workspace: Workspace, pool: Pool, results: Sequence[Extracted]) -> int:

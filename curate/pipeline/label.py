@@ -8,7 +8,7 @@ from pathlib import Path
 from curate.errors import CurateError, UsageError
 from curate.labels.coco import read_coco
 from curate.labels.dataset import read_dataset
-from curate.labels.history import Version, find_version, keep_version
+from curate.labels.history import Version, find_version, keep_version, set_damaged_aside
 from curate.labels.table import MergeReport, load_labels, load_labels_file, merge, save_labels
 from curate.labels.types import LabeledFrame, LabelSet
 from curate.pipeline.index import extract_frames
@@ -84,7 +84,8 @@ def keep_labels(
 
     Frames among `new` that are no candidates yet are read from their videos first. The version and the pool are
     written before labels.parquet: a kill between them leaves frames that are labelled but have no labels yet, and
-    running the same command again mends that; no label is ever lost.
+    running the same command again mends that; no label is ever lost. The new set is kept as a version too, for the
+    day on which labels.parquet is damaged.
     """
     wanted: dict[str, list[int]] = defaultdict(list)
     for frame in frames_to_read(pool, new):
@@ -96,12 +97,13 @@ def keep_labels(
             f"{file}: {len(missing)} labelled frames could not be read from their videos, the first: {missing[0]}; "
             "check frame_index (it counts from 0), or take them out of the file"
         )
-    changed = labels != load_labels(workspace) or not workspace.labels.exists()
+    changed = not workspace.labels.exists() or labels != load_labels(workspace)
     version = keep_version(workspace) if changed else None
     pool.set_state((frame.frame_id for frame in labels.frames), "labeled")
     pool.save(workspace)
     if changed:
         save_labels(workspace, labels)
+        keep_version(workspace)
     return version
 
 
@@ -113,10 +115,14 @@ def frames_to_read(pool: Pool, frames: Sequence[LabeledFrame]) -> list[LabeledFr
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """Which version is the labelled set again, and which one holds the set before."""
+    """Which version is the labelled set again, and which one holds the set before.
+
+    `damaged` is where a labels.parquet lies now that could not be read; `before` is the newest version then.
+    """
 
     restored: Version
     before: Version
+    damaged: Path | None
     frames: int
     boxes: int
 
@@ -128,12 +134,14 @@ def restore(workspace: Workspace, number: int) -> RestoreResult:
     """
     version = find_version(workspace, number)
     labels = load_labels_file(version.path)
-    before = keep_version(workspace)
     pool = Pool.load(workspace)
+    damaged = set_damaged_aside(workspace)
+    before = keep_version(workspace)
     kept = {frame.frame_id for frame in labels.frames}
     freed = [row for row in pool.in_state("labeled").to_pylist() if row["frame_id"] not in kept]
     gone = {source.source for source in pool.sources.values() if source.status == "superseded"}
     pool.set_state((row["frame_id"] for row in freed if row["source"] not in gone), "unlabeled")
     pool.set_state((row["frame_id"] for row in freed if row["source"] in gone), "ignored")
     keep_labels(workspace, pool, labels)
-    return RestoreResult(version, before, len(labels.frames), sum(len(frame.boxes_xyxy) for frame in labels.frames))
+    boxes = sum(len(frame.boxes_xyxy) for frame in labels.frames)
+    return RestoreResult(version, before, damaged, len(labels.frames), boxes)

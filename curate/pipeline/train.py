@@ -67,8 +67,10 @@ def train(
         start = find_detector(workspace, config.start_from, option="--start-from")
         config = replace(config, start_from=str(start))
     pool = Pool.load(workspace)
+    if pool.frames.num_rows == 0:
+        raise CurateError("no frames in the pool; run `curate score PATHS`, which reads them; the labels stay")
     training, held_out = split_by_source(labels.frames, holdout=holdout, seed=config.seed)
-    sizes = _sizes(pool)
+    sizes = _sizes(workspace, pool, labels)
     unlabeled = pool.in_state("unlabeled")["frame_id"].to_pylist()
     paths = [cache_path_of(workspace.frames, frame_id) for frame_id in unlabeled]
     labeled_images = [_image(workspace, labels, frame, sizes) for frame in training]
@@ -167,13 +169,31 @@ def split_by_source(
     return [f for f in frames if f.source not in held], [f for f in frames if f.source in held]
 
 
-def _sizes(pool: Pool) -> dict[str, tuple[int, int]]:
+def _sizes(workspace: Workspace, pool: Pool, labels: LabelSet) -> dict[str, tuple[int, int]]:
     """Sizes (width, height) of the cached JPEGs of labelled frames, by frame_id."""
     labeled = pool.in_state("labeled").select(["frame_id", "width", "height"]).to_pydict()
-    return {
+    sizes = {
         frame_id: (width, height)
         for frame_id, width, height in zip(labeled["frame_id"], labeled["width"], labeled["height"], strict=True)
     }
+    # The pool may have been lost, and read again without the videos of some labels; their frames are still cached.
+    for frame in labels.frames:
+        if frame.frame_id not in sizes:
+            sizes[frame.frame_id] = _cached_size(workspace, frame)
+    return sizes
+
+
+def _cached_size(workspace: Workspace, frame: LabeledFrame) -> tuple[int, int]:
+    from PIL import Image
+
+    try:
+        with Image.open(cache_path_of(workspace.frames, frame.frame_id)) as picture:
+            return picture.size
+    except OSError as error:
+        raise CurateError(
+            f"the labelled frame {frame.frame_id} is neither in the pool nor in the frame cache; "
+            "run `curate score` with the path of its video"
+        ) from error
 
 
 def _image(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SHARD_FRAMES = 256
+_SCORE_AGAIN = "delete the folder that it is in and run `curate score` again, which scores the frames anew"
 ShardScorer = Callable[[Sequence[str], Sequence[Path]], "pa.Table"]
 """Scores one shard: frame_ids and their cached JPEGs in, one row a frame out. Pure, so that any executor may run it."""
 
@@ -52,7 +53,7 @@ class ScoreRun:
 
         path = self.directory / "plan.parquet"
         if path.exists():
-            plan = read_table(path)
+            plan = self._plan()
         else:
             Workspace.write_json(self.directory / "run.json", vars(info))
             plan = pa.table({"frame_id": pa.array([], pa.string()), "shard": pa.array([], pa.int64())})
@@ -66,7 +67,7 @@ class ScoreRun:
 
     def pending(self) -> dict[int, list[str]]:
         """The shards that have no part yet: shard number to frame_ids."""
-        plan = read_table(self.directory / "plan.parquet")
+        plan = self._plan()
         shards: dict[int, list[str]] = defaultdict(list)
         for frame_id, shard in zip(plan["frame_id"].to_pylist(), plan["shard"].to_pylist(), strict=True):
             shards[shard].append(frame_id)
@@ -124,13 +125,16 @@ class ScoreRun:
         """All columns of one frame; None where it is not scored."""
         import pyarrow.compute as pc
 
-        plan = read_table(self.directory / "plan.parquet")
+        plan = self._plan()
         shards = plan.filter(pc.equal(plan["frame_id"], frame_id))["shard"].to_pylist()
         if not shards or not self._part(shards[0]).exists():
             return None
         part = read_table(self._part(shards[0]))
         rows: list[dict[str, Any]] = part.filter(pc.equal(part["frame_id"], frame_id)).to_pylist()
         return rows[0] if rows else None
+
+    def _plan(self) -> "pa.Table":
+        return read_table(self.directory / "plan.parquet", remedy=_SCORE_AGAIN)
 
     def _part(self, shard: int) -> Path:
         return self.directory / f"part-{shard:06d}.parquet"

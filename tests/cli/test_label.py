@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from commands import curate, one_line
-from example import Example
+from example import COLD, Example
 
 
 def rows(workspace: Path) -> dict[str, dict[str, Any]]:
@@ -188,6 +188,54 @@ def test_frames_that_are_no_candidates_are_read_from_their_videos(example: Examp
     }
     curate("label", "--restore", 1, "-w", workspace)
     assert rows(workspace) == {}
+
+
+def test_damaged_labels_stop_every_command_until_a_version_is_restored(ranked: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(ranked, workspace)
+    whole = (workspace / "labels.parquet").read_bytes()
+    (workspace / "labels.parquet").write_bytes(whole[: len(whole) // 2])
+    line = one_line(curate("train", "-w", workspace, code=1))
+    assert "`curate label --restore NUMBER` brings back a version of labels-history/" in line
+    done = curate("label", "--restore", 2, "-w", workspace)
+    assert "Labels: version 2 again, 10 frames" in done.stdout
+    assert "labels.parquet could not be read; it is now " in done.stdout
+    assert (workspace / "labels.parquet").read_bytes() == whole
+    assert (workspace / "labels-history" / "damaged-1.parquet").read_bytes() == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize("name", ["index.parquet", "pool.parquet"])
+def test_a_lost_pool_is_read_again_and_its_labels_stay(
+    example: Example, ranked: Path, tmp_path: Path, name: str
+) -> None:
+    from curate.demo import cut_labels
+
+    workspace, odd = tmp_path / "w", tmp_path / "odd.json"
+    shutil.copytree(ranked, workspace)
+    cut_labels(example.truth, odd, [("digits_00", 13)])  # that no sampling draws
+    curate("label", odd, "-w", workspace)
+    before = pq.read_table(workspace / "pool.parquet")
+    labels = (workspace / "labels.parquet").read_bytes()
+    (workspace / name).unlink()
+    assert "run `curate score PATHS`" in one_line(curate("train", "--steps", 2, "-w", workspace, code=1))
+    arguments = ("--budget", 3, *COLD, "--detector", next((ranked / "detectors").iterdir()).name, "-w", workspace)
+    curate("score", example.videos, *arguments)
+    assert pq.read_table(workspace / "pool.parquet").equals(before)
+    assert (workspace / "labels.parquet").read_bytes() == labels
+
+
+def test_labels_of_videos_that_a_new_pool_lacks_are_trained_on(example: Example, ranked: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(ranked, workspace)
+    (workspace / "index.parquet").unlink()
+    videos = sorted(example.videos.iterdir())
+    arguments = ("--budget", 3, *COLD, "--detector", next((ranked / "detectors").iterdir()).name, "-w", workspace)
+    done = curate("score", videos[0], *arguments)
+    assert "Labelled, but not in the pool: digits_01-" in done.stdout
+    curate("train", "--steps", 2, "--batch-size", 2, "-w", workspace)
+    shutil.rmtree(workspace / "frames" / next(path.name for path in (workspace / "frames").glob("digits_01-*")))
+    line = one_line(curate("train", "--steps", 3, "--batch-size", 2, "-w", workspace, code=1))
+    assert "run `curate score` with the path of its video" in line
 
 
 def test_what_was_typed_wrongly(example: Example, tmp_path: Path) -> None:

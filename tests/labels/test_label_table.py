@@ -54,7 +54,7 @@ def test_equal_labels_are_equal_bytes(workspace: Workspace) -> None:
 
 def test_a_damaged_table_is_named(workspace: Workspace) -> None:
     workspace.labels.write_bytes(b"PAR1 not")
-    with pytest.raises(CurateError, match=r"labels\.parquet"):
+    with pytest.raises(CurateError, match=r"labels\.parquet.*`curate label --restore NUMBER`"):
         load_labels(workspace)
 
 

@@ -352,10 +352,10 @@ def test_the_same_return_twice_changes_nothing(workspace: Workspace, tmp_path: P
     result = back(workspace, path)
     assert (len(result.replaced), result.changed, result.before) == (3, (), None)
     assert workspace.labels.read_bytes() == before
-    assert len(versions(workspace)) == 1
+    assert len(versions(workspace)) == 2
 
 
-def test_every_earlier_state_can_be_restored(workspace: Workspace, tmp_path: Path) -> None:
+def test_every_state_can_be_restored(workspace: Workspace, tmp_path: Path) -> None:
     states = [workspace.labels.read_bytes()]
     for n in range(3):
         document = coco()
@@ -364,7 +364,7 @@ def test_every_earlier_state_can_be_restored(workspace: Workspace, tmp_path: Pat
         assert result.before is not None
         assert result.before.number == n + 1
         states.append(workspace.labels.read_bytes())
-    assert [version.path.read_bytes() for version in versions(workspace)] == states[:3]
+    assert [version.path.read_bytes() for version in versions(workspace)] == states
     pool = Pool.load(workspace)
     assert (pool.count("labeled"), pool.count("unlabeled")) == (4, 7)
     restored = restore(workspace, 1)
@@ -381,14 +381,31 @@ def test_versions_that_cannot_be_restored(workspace: Workspace, tmp_path: Path) 
     with pytest.raises(UsageError, match="--restore 1: no such version of the labels; none is kept yet"):
         restore(workspace, 1)
     back(workspace, write_coco(tmp_path / "a.json", COCO))
-    with pytest.raises(UsageError, match="--restore 2: no such version of the labels; there are 1 to 1"):
-        restore(workspace, 2)
-    (version,) = versions(workspace)
+    with pytest.raises(UsageError, match="--restore 3: no such version of the labels; there are 1 to 2"):
+        restore(workspace, 3)
+    version = versions(workspace)[0]
     version.path.write_bytes(version.path.read_bytes() + b"!")
     before = workspace.labels.read_bytes()
     with pytest.raises(CurateError, match="changed since it was kept"):
         restore(workspace, 1)
     assert workspace.labels.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"PAR1 not"), Path.unlink])
+def test_labels_that_are_damaged_or_gone_come_back_from_the_newest_version(
+    workspace: Workspace, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    back(workspace, write_coco(tmp_path / "a.json", COCO))
+    whole, pool = workspace.labels.read_bytes(), workspace.pool.read_bytes()
+    damage(workspace.labels)
+    with pytest.raises(CurateError, match=r"labels\.parquet: .*; `curate label --restore NUMBER` brings back"):
+        back(workspace, tmp_path / "a.json")
+    spoilt = workspace.labels.read_bytes() if workspace.labels.exists() else None
+    restored = restore(workspace, 2)
+    assert workspace.labels.read_bytes() == whole
+    assert workspace.pool.read_bytes() == pool
+    assert [version.number for version in versions(workspace)] == [1, 2]
+    assert (restored.damaged.read_bytes() if restored.damaged else None) == spoilt
 
 
 def test_labels_against_predictions(workspace: Workspace, tmp_path: Path) -> None:
@@ -453,4 +470,4 @@ def test_a_kill_before_the_labels_are_written_is_mended_by_the_same_command(
             back(workspace, path)
     assert workspace.labels.read_bytes() == before
     assert back(workspace, path).labels.added == 3
-    assert [version.path.read_bytes() for version in versions(workspace)] == [before]
+    assert [version.path.read_bytes() for version in versions(workspace)] == [before, workspace.labels.read_bytes()]
