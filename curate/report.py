@@ -3,12 +3,13 @@
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from curate import __version__
+from curate.errors import CurateError
 from curate.types import Skipped
 from curate.workspace import Workspace
 
@@ -34,8 +35,22 @@ class Report:
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0) + time.perf_counter() - begin, 3)
 
+    @contextmanager
+    def kept_in(self, workspace: Workspace) -> Iterator[None]:
+        """Write report.json when the block ends, also where it fails.
+
+        Then its error is what is raised, even if the report cannot be written.
+        """
+        try:
+            yield
+        except BaseException:
+            with suppress(CurateError):
+                self.write(workspace)
+            raise
+        self.write(workspace)
+
     def write(self, workspace: Workspace) -> None:
-        """Write report.json."""
+        """Write report.json; CurateError where it cannot be written."""
         workspace.write_json(
             workspace.report,
             {

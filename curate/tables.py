@@ -3,13 +3,14 @@
 import os
 import uuid
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from curate.errors import CurateError
+from curate.errors import CurateError, cannot_write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,21 +21,20 @@ _MAKE_AGAIN = "delete it and run `curate score` again, which makes it anew"
 
 
 def atomic_replace(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, or a kill, sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    """Write `data` to `path` so that a reader, or a kill, sees the old content or the new, never a part.
+
+    CurateError where it cannot be written; the old content stays.
+    """
+    with _replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_table(path: Path, table: "pa.Table") -> None:
-    """Write a Parquet table atomically."""
+    """Write a Parquet table as `atomic_replace` does."""
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    pq.write_table(table, temporary, compression="zstd")
-    os.replace(temporary, path)
+    with _replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def read_table(path: Path, columns: list[str] | None = None, *, remedy: str = _MAKE_AGAIN) -> "pa.Table":
@@ -100,5 +100,16 @@ def to_rows(table: "pa.Table", row_type: type[Row]) -> list[Row]:
     return [row_type(**row) for row in table.select(needed).to_pylist()]
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place when the block ends, and is deleted where it fails."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from curate.errors import CurateError
+from curate.errors import CurateError, cannot_write
 from curate.tables import atomic_replace
 
 FORMAT = 1
@@ -44,9 +44,13 @@ class Workspace:
             raise CurateError(f"--workspace {root}: a file, not a folder; give another path")
         workspace = cls(root)
         if not workspace.settings_path.exists():
-            if root.exists() and any(root.iterdir()):
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+                used = any(root.iterdir())
+            except OSError as error:
+                raise cannot_write(f"--workspace {root}", error) from error
+            if used:
                 raise CurateError(f"--workspace {root}: a folder with other things in it; give a new or empty folder")
-            root.mkdir(parents=True, exist_ok=True)
             workspace.write_json(workspace.settings_path, {"format": FORMAT, "imgsz": imgsz})
         workspace._check_settings()
         if workspace.imgsz != imgsz:
@@ -81,7 +85,10 @@ class Workspace:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the workspace for writing; CurateError at once if another process does. A kill lets go of it."""
+        """Hold the workspace for writing; CurateError at once if another process does, or it is read-only.
+
+        A kill lets go of it.
+        """
         from filelock import FileLock, Timeout
 
         lock = FileLock(str(self.root / ".lock"))
@@ -91,6 +98,8 @@ class Workspace:
             raise CurateError(
                 f"{self.root}: another curate is writing here; wait for it, or give another --workspace"
             ) from error
+        except OSError as error:
+            raise cannot_write(f"--workspace {self.root}", error) from error
         try:
             yield
         finally:

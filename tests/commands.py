@@ -10,9 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def curate(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run a command and check its exit code; what it printed is in the failure's message."""
-    done = subprocess.run([sys.executable, "-m", "curate.cli", *map(str, arguments)], capture_output=True, text=True)
+def curate(*arguments: object, code: int = 0, file_limit_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command and check its exit code; what it printed is in the failure's message.
+
+    Writing more than `file_limit_bytes` into a file fails, as on a full disk.
+    """
+    command = [sys.executable, "-m", "curate.cli", *map(str, arguments)]
+    if file_limit_bytes is not None:
+        command = ["prlimit", f"--fsize={file_limit_bytes}", *command]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == code, f"exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
     return done
 

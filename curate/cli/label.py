@@ -76,16 +76,14 @@ def label(
         if dry_run:
             result = take_back(space, files, options, progress=quiet)
         else:
-            with space.lock():
+            with space.lock(), report.kept_in(space):
                 try:
                     with report.stage("label"):
                         result = take_back(space, files, options, progress=quiet)
-                    report.results["label"] = result.as_dict()
                 except RefusedError as error:
                     report.results["label"] = {"refused": error.as_dict()}
                     raise
-                finally:
-                    report.write(space)
+                report.results["label"] = result.as_dict()
         if as_json:
             typer.echo(json.dumps(result.as_dict(), indent=2, ensure_ascii=False))
         else:

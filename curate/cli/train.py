@@ -96,7 +96,7 @@ def train(
     space = Workspace.open(workspace)
     report = Report("train", train_config.to_dict())
     with console_progress() as progress, space.lock():
-        try:
+        with report.kept_in(space):
             if labels is not None:
                 with report.stage("label"):
                     report.results["label"] = vars(
@@ -105,8 +105,6 @@ def train(
             with report.stage("train"):
                 trained = run_training(space, train_config, name=name, holdout=holdout, progress=progress)
             report.results["train"] = vars(trained)
-        finally:
-            report.write(space)
         for line in describe(trained.metrics):
             progress.say(line)
         progress.say(f"Detector: {workspace / 'detectors' / trained.name}")

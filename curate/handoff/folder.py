@@ -1,5 +1,6 @@
 """An export's folder: made beside its place and moved there when complete, with checksums."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from curate.errors import CurateError
+from curate.errors import CurateError, cannot_write
 
 CHECKSUMS = "SHA256SUMS"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
@@ -23,7 +25,7 @@ def replaced_folder(place: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `place` when the block ends without an error.
 
     The old folder is there until then, and is not replaced if somebody has put or changed files in it. What a killed
-    run left is mended first. Only one process may do this at a time.
+    run left is mended first. Only one process may do this at a time. CurateError where the disk is full.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     _mend(place)
@@ -40,6 +42,11 @@ def replaced_folder(place: Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             os.replace(new, place)
+    except OSError as error:
+        # Any other, such as of a picture that is missing, is not of this folder.
+        if error.errno in _NO_ROOM:
+            raise cannot_write(place, error) from error
+        raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
 

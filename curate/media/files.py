@@ -4,10 +4,11 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.errors import CurateError
+from curate.errors import cannot_write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,29 +32,31 @@ def write_jpeg(path: Path, picture: "Image.Image", quality: int) -> None:
 
     CurateError where it cannot be written, so that a full disk stops the run and is not taken for a bad video.
     """
-    _write_whole(path, lambda temporary: picture.save(temporary, format="JPEG", quality=quality))
+    data = BytesIO()
+    picture.save(data, format="JPEG", quality=quality)
+    # Not by Pillow, which does not notice that only a part found room.
+    _write_whole(path, data.getvalue())
 
 
 def copy_file(source: Path, path: Path) -> None:
     """Copy the bytes of `source`, with the same promises as `write_jpeg`."""
-    data = source.read_bytes()
-    _write_whole(path, lambda temporary: temporary.write_bytes(data))
+    _write_whole(path, source.read_bytes())
 
 
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def _write_whole(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         try:
-            write(temporary)
+            temporary.write_bytes(data)
         except FileNotFoundError:
             # The first of its folder.
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(temporary)
+            temporary.write_bytes(data)
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise CurateError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise cannot_write(path, error) from error
 
 
 def remove_leftovers(folder: Path) -> None:

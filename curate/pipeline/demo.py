@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.demo import cut_labels, make_videos
+from curate.errors import cannot_write
 from curate.pipeline.export import export
 from curate.pipeline.run import RunOptions, RunResult, run
 from curate.progress import SILENT, Progress
@@ -51,7 +52,10 @@ def demo(
     from detectors.config import TrainConfig
 
     heading("1. Make labelled videos: handwritten digits over photographs")
-    videos, truth = make_videos(folder)
+    try:
+        videos, truth = make_videos(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     workspace = Workspace.create(folder / "workspace", imgsz=320)
     labels = folder / "labels.json"
     with workspace.lock():

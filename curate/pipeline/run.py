@@ -68,7 +68,7 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
     # Before hours of work, not after.
     options.select.check()
     read_excluded(options.select.exclude)
-    try:
+    with report.kept_in(workspace):
         with report.stage("index"):
             indexed = index(
                 workspace,
@@ -126,8 +126,6 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
             with report.stage("fiftyone"):
                 dataset, problem = _dataset(lambda: browse(workspace, progress=progress))
             report.results["fiftyone"] = vars(dataset) if dataset else {"problem": problem}
-    finally:
-        report.write(workspace)
     return RunResult(indexed, trained, detector, selected, dataset, problem, tuple(report.skipped))
 
 

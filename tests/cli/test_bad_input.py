@@ -104,6 +104,40 @@ def test_nothing_readable_at_all(tmp_path: Path) -> None:
     assert "bad.mp4" in line
 
 
+def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(example: Example, videos: Path, tmp_path: Path) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    shutil.copytree(example.workspace, old)
+    before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    for arguments, workspace, file in (
+        (("score", videos, *COLD), new, "frames/digits_00-"),
+        (("label", example.labels), old, "labels.parquet"),
+        (("export", "--classes", "a"), old, "exports/coco: "),
+    ):
+        done = curate(*arguments, "-w", workspace, code=1, file_limit_bytes=500)
+        (line,) = done.stderr.strip().splitlines()
+        assert line.startswith(f"curate: {workspace}/{file}")
+        assert "cannot be written" in line
+        assert "File too large" in line
+    assert {path.name for path in new.rglob("*") if path.is_file()} == {".lock", "workspace.json"}
+    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
+
+
+def test_a_workspace_that_cannot_be_written_is_one_line(example: Example, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for arguments in (("score", example.videos, "-w", file / "w"), ("demo", "--folder", file)):
+        line = one_line(curate(*arguments, code=1))
+        assert f"{file}" in line
+        assert "cannot be written" in line
+    workspace = tmp_path / "w"
+    shutil.copytree(example.workspace, workspace)
+    (workspace / ".lock").unlink()
+    (workspace / ".lock").mkdir()  # the lock cannot be taken, as in a folder that is read-only
+    for arguments in (("select",), ("export", "--classes", "a"), ("label", example.labels), ("train",)):
+        line = one_line(curate(*arguments, "-w", workspace, code=1))
+        assert line.startswith(f"curate: --workspace {workspace}: cannot be written (")
+
+
 def bbox(*values: float) -> Callable[[dict[str, Any]], None]:
     return lambda document: document["annotations"][0].update(bbox=list(values))
 

@@ -30,15 +30,12 @@ def fix(document: Document) -> Document:
 
 
 def write(document: Document, out: Path) -> None:
-    """Write the content of a Document, whole or not at all."""
+    """Write the content of a Document, whole or not at all; CurateError where it cannot be written."""
     try:
         data = json.dumps(document.content, indent=1, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # half a character, as JSON's escapes can write it
         data = json.dumps(document.content, indent=1).encode()
-    try:
-        atomic_replace(out, data + b"\n")
-    except OSError as error:
-        raise CurateError(f"{out}: cannot be written ({error.strerror or error})") from error
+    atomic_replace(out, data + b"\n")
 
 
 def _top_level(document: Document) -> None:
