@@ -69,17 +69,18 @@ def index(
         reasons = [f"{source.path}: {source.error}" for source in pool.sources.values() if source.error]
         raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
     by_path = pool.by_path()
-    sources = [by_path[str(path)] for path in files]
+    # A duplicate is as good, or as broken, as the source whose content it has.
+    sources = {str(path): pool.sources[by_path[str(path)].source] for path in files}
     # Of a damaged file not every frame that was counted is delivered.
     kept = Counter(pool.frames["source"].to_pylist())
     return IndexResult(
-        sources=sum(source.status != "broken" or kept[source.source] > 0 for source in sources),
+        sources=len({s.source for s in sources.values() if s.status != "broken" or kept[s.source] > 0}),
         read=len(jobs),
         new_frames=new_frames,
         unlabeled=pool.count("unlabeled"),
         skipped=(
             *found.skipped,
-            *(Skipped(s.path, s.error, kept[s.source]) for s in sources if s.status == "broken"),
+            *(Skipped(path, s.error, kept[s.source]) for path, s in sources.items() if s.status == "broken"),
         ),
     )
 
