@@ -65,8 +65,7 @@ class Pool:
             before = by_path.get(source.path)
             if before is not None and before.source != source.source and before.status != "duplicate":
                 self.sources[before.source] = replace(before, status="superseded")
-                stale = self.in_state("unlabeled")
-                self.set_state(stale.filter(_equal(stale["source"], before.source))["frame_id"].to_pylist(), "ignored")
+                self.move([before.source], "unlabeled", "ignored")
             self._add_source(source)
         # Two files with the same content and name, read in one run, bring the same frames twice.
         new = to_table({frame.frame_id: frame for frame in frames}.values(), Frame)
@@ -82,6 +81,15 @@ class Pool:
         states = pc.if_else(chosen, _strings([state])[0], self.frames["state"])
         position = self.frames.schema.get_field_index("state")
         self.frames = self.frames.set_column(position, "state", states)
+
+    def move(self, sources: Iterable[str], before: FrameState, after: FrameState) -> int:
+        """Move the frames that sources have in one part of the partition to another; returns how many."""
+        import pyarrow.compute as pc
+
+        rows = self.in_state(before)
+        frame_ids = rows.filter(pc.is_in(rows["source"], value_set=_strings(sources)))["frame_id"].to_pylist()
+        self.set_state(frame_ids, after)
+        return len(frame_ids)
 
     def in_state(self, state: FrameState) -> "pa.Table":
         """The frames in one part of the partition, in pool order."""

@@ -99,7 +99,10 @@ def _verdict(explained: "FrameExplanation") -> Iterator[str]:
         if state == "labeled":
             yield "It has been labelled since."
     elif state != "unlabeled":
-        yield {"labeled": "Not picked: it is labelled", "ignored": "Not picked: ignored, its file was replaced"}[state]
+        yield {
+            "labeled": "Not picked: it is labelled",
+            "ignored": "Not picked: its file is gone or was replaced",
+        }[state]
     elif not explained.picks:
         yield "Not picked: there is no selection yet"
     else:

@@ -54,7 +54,8 @@ def score(
     """Rank the frames of videos and select those most worth labelling.
 
     Without labels: a diverse first set. With labels: a MIDL detector is trained on them (once), and frames are ranked
-    by its image uncertainty.
+    by its image uncertainty. All that the workspace holds is ranked: also what was given before, and frames of earlier
+    samplings. A file that is gone from a folder of PATHS is left out.
 
     Examples:
 

@@ -93,6 +93,11 @@ def _unusable(path: Path) -> str:
     return ""
 
 
+def folders(paths: Sequence[str]) -> list[Path]:
+    """The folders among `paths`, absolute; also those that a list names."""
+    return [path for path, _ in _expand_lists(paths) if path.is_dir()]
+
+
 def _expand_lists(paths: Sequence[str]) -> Iterator[tuple[Path, str]]:
     """Each path made absolute, with the words that say which list named it."""
     for text in paths:

@@ -116,7 +116,7 @@ class RereadOne:
 def check_unchanged(source: Source, beat: Callable[[], None] = lambda: None) -> None:
     """CurateError unless the original of `source` is the file that was read into the pool."""
     path = Path(source.path)
-    advice = "put the file back, or run `curate score` on what is there now"
+    advice = "put the file back, or run `curate score` on its folder, which goes by what is there now"
     try:
         stat = path.stat()
         if (stat.st_size, stat.st_mtime_ns) == (source.bytes, source.mtime_ns):

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from curate.errors import CurateError
 from curate.labels.table import load_labels
 from curate.labels.types import LabelSet
-from curate.media.discover import discover
+from curate.media.discover import discover, folders
 from curate.media.extract import Decoders, Extracted, ExtractJob, extract
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
@@ -23,12 +23,22 @@ _SAVE_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class IndexResult:
-    """What a run of `index` found and added. `sources` could be read, `read` is how many files were opened for it."""
+    """What a run of `index` found and added, and what the pool holds now.
+
+    `sources` are those that the pool has frames of, `unlabeled` its candidates: `elsewhere` of these are of other
+    paths, given before, and `samplings` are other ways in which videos of candidates were sampled before. `read` is
+    how many files were opened. `gone` are the paths of files that are no longer there, whose `gone_frames` candidates
+    are none any more.
+    """
 
     sources: int
     read: int
     new_frames: int
     unlabeled: int
+    elsewhere: int
+    samplings: tuple[str, ...]
+    gone: tuple[str, ...]
+    gone_frames: int
     skipped: tuple[Skipped, ...]
 
 
@@ -43,7 +53,8 @@ def index(
 ) -> IndexResult:
     """Add the videos and images under `paths` to the pool. A source that was read before is not decoded again.
 
-    Frames that have labels are labelled, also where the pool was lost and is made anew.
+    Frames that have labels are labelled, also where the pool was lost and is made anew. Of a file that is gone from a
+    folder among `paths`, frames without labels are no candidates until it is back.
 
     Raises UsageError for a path that does not exist and CurateError where not one frame could be read.
     """
@@ -55,11 +66,12 @@ def index(
         # for the library of its tables, which takes as long to import as ten short clips to read.
         children.start(len(files))
         loading = beside.submit(Pool.load, workspace)
-        known = loading.result().by_path() if workspace.index.exists() else {}
+        before = loading.result() if workspace.index.exists() else None
+        known = before.by_path() if before else {}
         jobs = []
         for path in files:
             source = known.get(str(path))
-            if source is None or _changed(source, path) or not _was_sampled(source, sampling):
+            if before is None or source is None or _changed(source, path) or not _was_read(source, sampling, before):
                 unchanged = source if source is not None and not _changed(source, path) else None
                 jobs.append(ExtractJob(path=path, sampling=sampling, frame_indices=frozenset(), known=unchanged))
         new_frames = extract_into(workspace, loading.result, jobs, children, backend=backend, progress=progress)
@@ -71,13 +83,26 @@ def index(
     by_path = pool.by_path()
     # A duplicate is as good, or as broken, as the source whose content it has.
     sources = {str(path): pool.sources[by_path[str(path)].source] for path in files}
+    there = {source.source for source in sources.values() if source.status != "superseded"}
+    gone = _gone(pool, folders(paths), there)
+    came_back = pool.move(there, "ignored", "unlabeled")
+    gone_frames = pool.move((source.source for source in gone), "unlabeled", "ignored")
+    if came_back or gone_frames:
+        pool.save(workspace)
+    candidates = Counter(pool.in_state("unlabeled")["source"].to_pylist())
+    videos = [pool.sources[key] for key in candidates if pool.sources[key].kind == "video"]
+    drawn = {way for video in videos for way in video.samplings.split(";")}
     # Of a damaged file not every frame that was counted is delivered.
     kept = Counter(pool.frames["source"].to_pylist())
     return IndexResult(
-        sources=len({s.source for s in sources.values() if s.status != "broken" or kept[s.source] > 0}),
+        sources=len(pool.not_ignored()["source"].unique()),
         read=len(jobs),
         new_frames=new_frames,
-        unlabeled=pool.count("unlabeled"),
+        unlabeled=candidates.total(),
+        elsewhere=sum(count for key, count in candidates.items() if key not in there),
+        samplings=tuple(sorted(drawn - {str(sampling), ""})),
+        gone=tuple(source.path for source in gone),
+        gone_frames=gone_frames,
         skipped=(
             *found.skipped,
             *(Skipped(path, s.error, kept[s.source]) for path, s in sources.items() if s.status == "broken"),
@@ -173,5 +198,31 @@ def _changed(source: Source, path: Path) -> bool:
     return (source.bytes, source.mtime_ns) != (status.st_size, status.st_mtime_ns)
 
 
-def _was_sampled(source: Source, sampling: Sampling) -> bool:
-    return source.kind == "image" or source.status == "duplicate" or str(sampling) in source.samplings.split(";")
+def _was_read(source: Source, sampling: Sampling, pool: Pool) -> bool:
+    """Whether the candidates of the source are in the pool; those of a duplicate while the other file is there."""
+    if source.status == "duplicate":
+        first = pool.sources[source.source]
+        return first.status != "superseded" and Path(first.path).exists()
+    return source.kind == "image" or str(sampling) in source.samplings.split(";")
+
+
+def _gone(pool: Pool, below: Sequence[Path], there: Set[str]) -> list[Source]:
+    """The sources with candidates, but for those that are `there`, whose file is gone from one of the folders."""
+    keys = pool.in_state("unlabeled")["source"].unique().to_pylist()
+    others = [pool.sources[key] for key in keys if key not in there]
+    return [
+        source
+        for source in others
+        if any(Path(source.path).is_relative_to(folder) for folder in below) and _is_gone(Path(source.path))
+    ]
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether there is no such file; one whose folder cannot be entered may still be there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

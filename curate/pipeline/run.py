@@ -84,11 +84,23 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
             "read": indexed.read,
             "new_frames": indexed.new_frames,
             "unlabeled": indexed.unlabeled,
+            "elsewhere": indexed.elsewhere,
+            "earlier_samplings": indexed.samplings,
+            "gone": indexed.gone,
         }
+        if indexed.gone:
+            progress.say(
+                f"Gone: {len(indexed.gone):,} sources, the first {indexed.gone[0]}; their {indexed.gone_frames:,} "
+                "unlabelled frames are no candidates any more (labelled ones stay)"
+            )
         progress.say(
             f"Pool: {indexed.unlabeled:,} unlabelled candidates of {indexed.sources:,} sources, "
             f"sampled {options.sampling}; {indexed.new_frames:,} frames are new"
         )
+        if indexed.elsewhere:
+            progress.say(f"  {indexed.elsewhere:,} of them are of other paths, given before")
+        if indexed.samplings:
+            progress.say(f"  some of them were sampled before: {', '.join(indexed.samplings)}")
         if options.labels is not None:
             with report.stage("label"):
                 labeled = label(workspace, options.labels, dataset_format=options.labels_format, progress=progress)

@@ -150,6 +150,25 @@ def test_a_video_that_is_gone_gives_its_place_to_others(example: Example, tmp_pa
     assert (manifest["run_id"], manifest["seed"]) == ("cold-start", 0)
 
 
+def test_what_was_given_before_is_ranked_too_and_a_file_that_is_gone_is_left_out(
+    example: Example, tmp_path: Path
+) -> None:
+    videos, workspace = tmp_path / "videos", tmp_path / "w"
+    shutil.copytree(example.videos, videos)
+    files = sorted(videos.iterdir())
+    arguments = ("--budget", 3, *COLD, "-w", workspace)
+    curate("score", files[0], *arguments)
+    done = curate("score", files[1], "--budget", 3, *COLD[2:], "--all-frames", "-w", workspace)
+    assert "Pool: 60 unlabelled candidates of 2 sources, sampled all frames; 50 frames are new" in done.stdout
+    assert "  10 of them are of other paths, given before" in done.stdout
+    assert "  some of them were sampled before: every 0.2 s" in done.stdout
+    files[0].unlink()
+    done = curate("score", videos, *arguments)
+    assert f"Gone: 1 sources, the first {files[0]}; their 10 unlabelled frames are no candidates" in done.stdout
+    assert not any(row["source"].startswith(files[0].stem) for row in rows(workspace))
+    assert "Gone" not in curate("score", videos, *arguments).stdout
+
+
 def test_labels_of_frames_that_are_no_candidates_are_added_to_the_cache(example: Example, tmp_path: Path) -> None:
     from curate.demo import cut_labels
 
