@@ -13,6 +13,10 @@ from curate.media.sampling import FramePicker
 from curate.types import Source
 
 
+class LostOriginalError(CurateError):
+    """The original of a source is gone, has changed, or cannot be read again."""
+
+
 @dataclass(frozen=True)
 class FullSize:
     """What came of one source: (width, height) in pixels by frame index, and "" or why not all were written."""
@@ -28,7 +32,7 @@ def write_full_size(
     """Write frames of one source as JPEG at full size, upright, each to its path; (width, height) by frame index.
 
     Raises:
-        CurateError: the original is gone or has changed, or a frame cannot be read again.
+        CurateError: the original is gone or has changed, a frame cannot be read again, or a JPEG cannot be written.
     """
     (written,) = write_all_full_size([(source, frames)], stall_timeout_s=stall_timeout_s)
     if written.reason:
@@ -39,7 +43,10 @@ def write_full_size(
 def write_all_full_size(
     wanted: Sequence[tuple[Source, Mapping[int, Path]]], *, workers: int | None = None, stall_timeout_s: float = 60
 ) -> Iterator[FullSize]:
-    """As `write_full_size` for many sources, in child processes; yields each as it completes."""
+    """As `write_full_size` for many sources, in child processes; yields each as it completes.
+
+    CurateError where a JPEG cannot be written: a full disk is not to be taken for bad videos.
+    """
     if not wanted:
         return
     with Children[RereadOne](workers or default_workers(len(wanted)), stall_timeout_s) as children:
@@ -47,24 +54,36 @@ def write_all_full_size(
             children.submit(RereadOne(source, tuple(sorted(frames.items()))))
         for event in children.events():
             request = event.request
-            if event.kind == "result":
+            if event.kind == "result" and isinstance(event.value, str):
+                yield FullSize(request.source, {}, event.value)
+            elif event.kind == "result":
                 yield FullSize(request.source, event.value, "")
             elif event.kind == "lost" and request.source.backend == "decord":
                 children.submit(replace(request, source=replace(request.source, backend="pyav")))
+            elif event.kind == "refused":
+                raise CurateError(event.value)
             elif event.kind != "report":
-                reason = event.value if event.kind == "refused" else f"{request.source.path}: {event.value}"
-                yield FullSize(request.source, {}, reason)
+                yield FullSize(request.source, {}, f"{request.source.path}: {event.value}")
 
 
 @dataclass(frozen=True)
 class RereadOne:
-    """A request: frames (index, path) of one source at full size. Returns (width, height) by index."""
+    """A request: frames (index, path) of one source at full size.
+
+    Returns (width, height) by index, or why the original cannot be read again.
+    """
 
     source: Source
     frames: tuple[tuple[int, Path], ...]
 
-    def run(self, report: Callable[[object], None]) -> dict[int, tuple[int, int]]:
+    def run(self, report: Callable[[object], None]) -> dict[int, tuple[int, int]] | str:
         """See the class."""
+        try:
+            return self._read(report)
+        except LostOriginalError as error:
+            return str(error)
+
+    def _read(self, report: Callable[[object], None]) -> dict[int, tuple[int, int]]:
         check_unchanged(self.source, lambda: report(None))
         if self.source.kind == "image":
             return self._image()
@@ -72,11 +91,11 @@ class RereadOne:
             return self._video(self.source.backend, report)
         except DecodeError as error:
             if self.source.backend == "pyav":
-                raise CurateError(f"{self.source.path}: cannot be read again ({error})") from error
+                raise LostOriginalError(f"{self.source.path}: cannot be read again ({error})") from error
         try:
             return self._video("pyav", report)
         except DecodeError as error:
-            raise CurateError(f"{self.source.path}: cannot be read again ({error})") from error
+            raise LostOriginalError(f"{self.source.path}: cannot be read again ({error})") from error
 
     def _image(self) -> dict[int, tuple[int, int]]:
         from curate.media.images import is_upright_jpeg, load
@@ -90,7 +109,7 @@ class RereadOne:
                 else:
                     write_jpeg(target, load(path), FULL_SIZE_QUALITY)
             except (OSError, ValueError, SyntaxError) as error:
-                raise CurateError(f"{path}: cannot be read again ({error})") from error
+                raise LostOriginalError(f"{path}: cannot be read again ({error})") from error
             sizes_wh[index] = (self.source.width, self.source.height)
         return sizes_wh
 
@@ -114,7 +133,7 @@ class RereadOne:
 
 
 def check_unchanged(source: Source, beat: Callable[[], None] = lambda: None) -> None:
-    """CurateError unless the original of `source` is the file that was read into the pool."""
+    """LostOriginalError unless the original of `source` is the file that was read into the pool."""
     path = Path(source.path)
     advice = "put the file back, or run `curate score` on its folder, which goes by what is there now"
     try:
@@ -123,6 +142,6 @@ def check_unchanged(source: Source, beat: Callable[[], None] = lambda: None) -> 
             return
         same = stat.st_size == source.bytes and sha256_of(path, beat) == source.sha256
     except OSError as error:
-        raise CurateError(f"{path}: the original cannot be read ({error.strerror or error}); {advice}") from error
+        raise LostOriginalError(f"{path}: the original cannot be read ({error.strerror or error}); {advice}") from error
     if not same:
-        raise CurateError(f"{path}: the original has changed since it was read into the pool; {advice}")
+        raise LostOriginalError(f"{path}: the original has changed since it was read into the pool; {advice}")

@@ -122,6 +122,14 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(example: Example, 
     assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
 
 
+def test_a_full_disk_is_not_taken_for_videos_that_cannot_be_read(example: Example, tmp_path: Path) -> None:
+    shutil.copytree(example.workspace, tmp_path / "w")
+    shutil.rmtree(tmp_path / "w" / "selection")
+    done = curate("select", "--no-fiftyone", "-w", tmp_path / "w", code=1, file_limit_bytes=500)
+    assert done.stderr.startswith(f"curate: {tmp_path / 'w' / 'selection' / 'images'}/digits_")
+    assert "cannot be written (File too large)" in done.stderr
+
+
 def test_a_workspace_that_cannot_be_written_is_one_line(example: Example, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
