@@ -89,7 +89,7 @@ def of_tasks(tasks: list[dict[str, Any]]) -> Boxes:
 
 
 def of_voc(folder: Path) -> Boxes:
-    """The XML files of Pascal VOC: pixels from 1, inclusive."""
+    """The XML files of Pascal VOC, their corners as they stand."""
     found: Boxes = {}
     for path in folder.glob("*.xml"):
         root = ElementTree.parse(path).getroot()
@@ -97,7 +97,7 @@ def of_voc(folder: Path) -> Boxes:
             (one.findtext("name"), {side: float(one.findtext(f"bndbox/{side}")) for side in _SIDES})
             for one in root.findall("object")
         ]
-        found[path.stem] = [(name, (s["xmin"] - 1, s["ymin"] - 1, s["xmax"], s["ymax"])) for name, s in sides]
+        found[path.stem] = [(name, tuple(s.values())) for name, s in sides]
     return found
 
 

@@ -1,6 +1,7 @@
 """What comes back is merged: every tool's way of writing the same labels gives the same labels."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from labels.returns import (
     VOC,
     YOLO,
     coco,
+    make_workspace,
     picture,
     voc,
     write_coco,
@@ -22,6 +24,7 @@ from labels.returns import (
 )
 
 from curate.errors import CurateError, UsageError
+from curate.handoff.registry import PROFILES
 from curate.labels.history import versions
 from curate.labels.registry import FORMATS, load_format
 from curate.labels.table import load_labels
@@ -284,6 +287,30 @@ def test_classes_of_an_export_are_known_before_there_are_labels(workspace: Works
     result = back(workspace, path, add_classes=True)
     assert result.labels.categories == ("car", "bus")
     assert (result.handed_out, result.missing) == (3, ())
+
+
+@pytest.mark.parametrize("profile", PROFILES.names())
+def test_an_export_comes_back_as_it_was_predicted(tmp_path: Path, profile: str) -> None:
+    predictions = {
+        FRAMES[0]: [
+            ((10.123, 20.456, 60.789, 80.1), "car", 0.9),
+            ((0.0, 0.0, 200.0, 100.0), "bus", 0.8),
+            ((5.0, 5.0, 5.5, 20.0), "car", 0.7),
+        ],
+        FRAMES[2]: [((0.0, 0.0, 1.0, 1.0), "car", 0.9), ((638.99, 479.01, 640.0, 480.0), "bus", 0.5)],
+    }
+    workspace = make_workspace(tmp_path / "w", predictions)
+    exported = export(workspace, profile=profile, with_predictions=True)
+    returned = shutil.copytree(exported.folder, tmp_path / "returned")
+    result = back(workspace, returned)
+    assert (result.labels.added, result.missing) == (3, ())
+    labels = labels_of(workspace)
+    # Written on a grid of 1/128 pixel.
+    for frame_id in FRAMES:
+        wanted = predictions.get(frame_id, [])
+        assert labels[frame_id].categories == tuple(name for _, name, _ in wanted)
+        for box, (corners, _, _) in zip(labels[frame_id].boxes_xyxy, wanted, strict=True):
+            assert box == pytest.approx(corners, abs=1 / 256 + 1e-5)
 
 
 def test_a_part_of_the_export_comes_back_and_the_rest_is_missing(workspace: Workspace, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Pascal VOC: `JPEGImages/`, an XML file an image in `Annotations/`, the list of images, and the classes.
 
-The pixels of Pascal VOC count from 1 and are inclusive: a box over the whole image is xmin 1, ymin 1, xmax width, ymax
-height (VOC2012 devkit, "Annotation"). So xmin and ymin are the corner plus 1, xmax and ymax the corner itself; they
-keep their decimals, as some boxes of VOC2012 do.
+Corners are pixels from 0 with the far edge outside the object, as Datumaro (so CVAT), Label Studio and FiftyOne write
+them, and as labels come back (curate/labels/formats/voc.py): a box over the whole image is xmin 0, xmax width. The
+published VOC data sets count from 1 instead. Decimals are kept.
 """
 
 from pathlib import Path, PurePath
@@ -16,8 +16,8 @@ from curate.handoff.types import Handoff, HandoffImage
 IMAGES = "JPEGImages"
 HOW_TO_IMPORT = (
     "Import the folder (or voc.zip, if there is one) as Pascal VOC. Annotations/ has an XML file an image, without\n"
-    "objects where there are no boxes to start from; pixels count from 1 and are inclusive: xmin 1 and xmax width is\n"
-    "the whole width. labelmap.txt has the classes for CVAT; Pascal VOC has no place for scores."
+    "objects where there are no boxes to start from; pixels count from 0: xmin 0 and xmax width is the whole width.\n"
+    "labelmap.txt has the classes for CVAT; Pascal VOC has no place for scores."
 )
 
 
@@ -31,8 +31,7 @@ def write(handoff: Handoff, folder: Path) -> int:
         raise UsageError(f"--for voc: class {unwritable[0]!r} has ':' or begins with '#'; rename it, or export as coco")
     count = 0
     for image in handoff.images:
-        # Thinner than a pixel, a box would end before it begins.
-        boxes = [box for box in pre_annotations(image) if min(box.width, box.height) >= 1]
+        boxes = pre_annotations(image)
         write_text(folder, f"Annotations/{PurePath(image.name).stem}.xml", _annotation(image, boxes))
         count += len(boxes)
     stems = "".join(f"{PurePath(image.name).stem}\n" for image in handoff.images)
@@ -51,7 +50,7 @@ def _annotation(image: HandoffImage, boxes: list[PreAnnotation]) -> str:
     for box in boxes:
         element = ElementTree.SubElement(root, "object")
         _add(element, name=box.category, pose="Unspecified", truncated=0, difficult=0)
-        corners = {"xmin": box.x1 + 1, "ymin": box.y1 + 1, "xmax": box.x2, "ymax": box.y2}
+        corners = {"xmin": box.x1, "ymin": box.y1, "xmax": box.x2, "ymax": box.y2}
         _add(ElementTree.SubElement(element, "bndbox"), **{side: f"{value:.10g}" for side, value in corners.items()})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
