@@ -2,11 +2,14 @@
 
 import csv
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -21,6 +24,21 @@ def curate(*arguments: object, code: int = 0, file_limit_bytes: int | None = Non
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == code, f"exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def curate_on_terminal(columns: int, *arguments: object) -> str:
+    """Run a command on a terminal of so many columns; what it shows, error messages too."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, columns))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
+    command = [sys.executable, "-m", "curate.cli", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment):
+        os.close(its)
+        shown = b""
+        with suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:  # an error tells the end
+            while part := terminal.read(4096):
+                shown += part
+    return shown.decode()
 
 
 def curate_killed_when(condition: Callable[[], bool], *arguments: object) -> None:

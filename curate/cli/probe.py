@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from curate.media.inspection import Inspection
 
 _COLUMNS = ("format", "size", "turn", "fps", "frames", "seconds", "time base", "decoder")
+# On a narrower terminal a table has no room for the notes, which say what is wrong.
+_TABLE_WIDTH = 130
 
 
 def probe(
@@ -41,7 +45,7 @@ def probe(
         for one in inspections:
             typer.echo(json.dumps(_as_json(one)))
     else:
-        _print_table([_row(one) for one in inspections])
+        _print(inspections)
     bad = sum(bool(one.problems) for one in inspections)
     if bad:
         typer.echo(f"{bad} of {len(inspections)} files have problems", err=True)
@@ -60,14 +64,13 @@ def _as_json(one: "Inspection") -> dict[str, object]:
     return probed | values
 
 
-def _row(one: "Inspection") -> tuple[str, ...]:
+def _cells(one: "Inspection") -> tuple[str, ...]:
+    """The values of _COLUMNS."""
     from curate.media.inspection import container_name
 
     found = one.probe
     frames = one.packets or found.header_frames
-    notes = [*one.problems, *([] if one.problems else [found.backend_reason]), *one.remarks]
     return (
-        Path(found.path).name,
         " ".join(part for part in (container_name(found), found.codec, found.pixel_format) if part),
         f"{found.width}x{found.height}" if found.width else "",
         str(found.rotation or ""),
@@ -76,13 +79,39 @@ def _row(one: "Inspection") -> tuple[str, ...]:
         f"{found.duration_s:.2f}" if found.duration_s else "",
         found.time_base,
         found.backend,
-        "; ".join(note for note in notes if note),
     )
 
 
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    from rich import box
+def _notes(one: "Inspection") -> list[str]:
+    """What is wrong with the file, or why its decoder was chosen; then what is unusual."""
+    return [note for note in (*(one.problems or (one.probe.backend_reason,)), *one.remarks) if note]
+
+
+def _print(inspections: "Sequence[Inspection]") -> None:
     from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a file or a pipe has no width: nothing need be folded
+    if console.width < _TABLE_WIDTH:
+        _print_lines(inspections, console)
+    else:
+        _print_table(inspections, console)
+
+
+def _print_lines(inspections: "Sequence[Inspection]", console: "Console") -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for one in inspections:
+        named = ", ".join(f"{name} {cell}" for name, cell in zip(_COLUMNS, _cells(one), strict=True) if cell)
+        console.print(Text(Path(one.probe.path).name, overflow="fold"))
+        for line in filter(None, (named, *_notes(one))):
+            console.print(Padding(Text(line, overflow="fold"), (0, 0, 0, 2)))
+
+
+def _print_table(inspections: "Sequence[Inspection]", console: "Console") -> None:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -91,8 +120,7 @@ def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     for name in _COLUMNS:
         table.add_column(name, no_wrap=name != "format")
     table.add_column("notes", overflow="fold", min_width=12)
-    for row in rows:
+    for one in inspections:
+        row = (Path(one.probe.path).name, *_cells(one), "; ".join(_notes(one)))
         table.add_row(*map(Text, row))  # not markup: file names may have brackets
-    console = Console()
-    # A file or a pipe has no width: nothing need be folded.
-    (console if console.is_terminal else Console(width=200)).print(table)
+    console.print(table)

@@ -6,7 +6,7 @@ from pathlib import Path, PosixPath
 from typing import Any, NoReturn
 
 import pytest
-from commands import curate, one_line
+from commands import curate, curate_on_terminal, one_line
 from PIL import Image
 from videos import write_numbered_video, write_trimmed_video
 
@@ -74,6 +74,19 @@ def test_problems_are_named(folder: Path) -> None:
     assert "2 of 10 files have problems" in done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.lstrip().startswith("torn.mp4")]
     assert "breaks off" in line
+
+
+@pytest.mark.parametrize("columns", [40, 80, 129, 130])
+def test_a_narrow_terminal_shows_all_that_is_wrong(folder: Path, columns: int) -> None:
+    files = [folder / name for name in ("torn.mp4", "text.mp4", "stream.ts")]
+    shown = " ".join(curate_on_terminal(columns, "probe", *files).split())
+    for path, row in probed(*files, code=3).items():
+        assert path in shown
+        if columns < 130:  # wrapped, else in a column beside others
+            assert all(note in shown for note in (*row["problems"], *row["remarks"]))
+    if columns < 130:
+        assert "size 288x192, fps 30, frames 60, seconds 2.00, time base 1/90000, decoder pyav" in shown
+    assert "2 of 3 files have problems" in shown
 
 
 def test_deep_reads_all_of_a_large_file_and_of_an_image(folder: Path) -> None:
