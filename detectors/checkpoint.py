@@ -95,8 +95,8 @@ def load_start(directory: Path, detector: MidlDetector) -> None:
     _copy_weights(directory, _read_config(directory), detector)
 
 
-def check_start(directory: Path, config: TrainConfig, categories: Sequence[str]) -> None:
-    """Refuse a trained detector that a training of `config` cannot start from.
+def check_start(directory: Path, config: TrainConfig, categories: Sequence[str] | None = None) -> None:
+    """Refuse a trained detector that a training of `config` cannot start from. categories: None: not known yet.
 
     Raises:
         FileNotFoundError, ValueError: as `load_detector`; ValueError: another detector, backbone, or categories.
@@ -105,9 +105,9 @@ def check_start(directory: Path, config: TrainConfig, categories: Sequence[str])
     for what, its, wanted in (
         ("detector", document["detector"], config.detector),
         ("backbone", document["backbone"], config.backbone),
-        ("categories", ", ".join(document["categories"]), ", ".join(categories)),
+        ("categories", ", ".join(document["categories"]), None if categories is None else ", ".join(categories)),
     ):
-        if its != wanted:
+        if wanted is not None and its != wanted:
             raise ValueError(f"start_from {directory}: its {what} must be the same, {wanted}, but is {its}")
 
 

@@ -71,14 +71,14 @@ def export(
     }
     of_task = {"--split": split, "--seed": seed, "--predict-masks": predict_masks or None, "--detector": detector}
     if task is None:
-        _refuse(of_task, "is of the labelled set; give --task too")
+        opt.refuse(of_task, "is of the labelled set; give --task too")
         if min_score is not None and not with_predictions:
             raise UsageError("--min-score is of predictions; give --with-predictions too")
         names = [name.strip() for name in classes.split(",") if name.strip()] if classes else []
         score = MIN_SCORE if min_score is None else min_score
         _export_selection(workspace, profile or "coco", names, with_predictions, score, images, zipped)
         return
-    _refuse(of_selection, "is of the selection; leave it out, or --task")
+    opt.refuse(of_selection, "is of the selection; leave it out, or --task")
     if detector is not None and not predict_masks:
         raise UsageError("--detector draws masks; give --predict-masks too")
     if task not in _TASKS:
@@ -88,12 +88,6 @@ def export(
     _export_subset(
         workspace, _TASKS[task], parse_shares(split or DEFAULT_SPLIT), seed or 0, predict_masks, detector, zipped
     )
-
-
-def _refuse(options: Mapping[str, object], why: str) -> None:
-    for option, value in options.items():
-        if value is not None:
-            raise UsageError(f"{option} {why}")
 
 
 def _export_selection(

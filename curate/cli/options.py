@@ -1,7 +1,7 @@
 """Options that several commands share, and how their text becomes values."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -10,6 +10,7 @@ import typer
 
 from curate.errors import UsageError
 from curate.labels.dataset import DATASETS
+from curate.pipeline.train import DEFAULT_HOLDOUT
 from curate.selection.cost import LabelingTime
 from curate.selection.gap import parse_gap
 from curate.selection.options import DUPLICATES_CHOICES, Duplicates, SelectOptions
@@ -112,11 +113,24 @@ DevicesOption = Annotated[
     int | None, typer.Option(min=1, help="GPUs, or processes on a CPU.", show_default=str(TRAIN.devices))
 ]
 HoldoutOption = Annotated[
-    float, typer.Option(min=0, max=0.9, help="Share of labelled frames, whole videos, kept back to measure AP.")
+    float | None,
+    typer.Option(
+        min=0,
+        max=0.9,
+        help="Share of labelled frames, whole videos, kept back to measure AP.",
+        show_default=str(DEFAULT_HOLDOUT),
+    ),
 ]
 
 DEFAULT_IMGSZ = 640
 WORKSPACE = DEFAULT_WORKSPACE
+
+
+def refuse(options: Mapping[str, object], why: str) -> None:
+    """UsageError for the first of these options that was given, that is not None: the option, and why."""
+    for option, value in options.items():
+        if value is not None:
+            raise UsageError(f"{option} {why}")
 
 
 def check_labels(labels: Path | None, labels_format: str | None) -> None:
@@ -193,6 +207,10 @@ def sampling(every: str | None, fps: float | None, stride: int | None, all_frame
 def train_config(seed: int, *, preset: str | None = None, file: Path | None = None, **given: Any) -> TrainConfig | None:
     """A training configuration from a preset, a file over it, options over both; None where none is given."""
     options = {name: value for name, value in given.items() if value is not None}
+    if "start_from" in options and "weights" in options:
+        raise UsageError(
+            f"--weights {options['weights']}: --start-from {options['start_from']} brings all weights; leave one out"
+        )
     if not (preset or file or options):
         return None
     given = _config_file(file) | options | {"seed": seed}

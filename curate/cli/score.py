@@ -41,7 +41,7 @@ def score(
     start_from: opt.StartFromOption = None,
     batch_size: opt.BatchSizeOption = None,
     devices: opt.DevicesOption = None,
-    holdout: opt.HoldoutOption = 0.2,
+    holdout: opt.HoldoutOption = None,
     imgsz: opt.ImgszOption = opt.DEFAULT_IMGSZ,
     seed: opt.SeedOption = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding processes.", show_default="one a core")] = None,
@@ -68,10 +68,23 @@ def score(
     from curate.cli.console import console_progress, exit_with_skipped
     from curate.pipeline.index import DEFAULT_SAMPLING
     from curate.pipeline.run import RunOptions, run
+    from curate.pipeline.train import DEFAULT_HOLDOUT
     from curate.report import Report
     from curate.selection.budget import parse_budget
     from curate.workspace import Workspace
 
+    training = {
+        "preset": preset,
+        "steps": steps,
+        "backbone": backbone,
+        "weights": weights,
+        "start_from": start_from,
+        "batch_size": batch_size,
+        "devices": devices,
+    }
+    if detector is not None:
+        given = {f"--{name.replace('_', '-')}": value for name, value in (training | {"holdout": holdout}).items()}
+        opt.refuse(given, f"is of a training, and --detector {detector} is trained already; leave one of them out")
     run_options = RunOptions(
         paths=paths,
         budget=parse_budget(budget),
@@ -79,17 +92,8 @@ def score(
         labels=labels,
         labels_format=labels_format,
         detector=detector,
-        train_config=opt.train_config(
-            seed,
-            preset=preset,
-            steps=steps,
-            backbone=backbone,
-            weights=weights,
-            start_from=start_from,
-            batch_size=batch_size,
-            devices=devices,
-        ),
-        holdout=holdout,
+        train_config=opt.train_config(seed, **training),
+        holdout=DEFAULT_HOLDOUT if holdout is None else holdout,
         select=opt.select_options(
             acquisition=acquisition,
             min_gap=min_gap,

@@ -46,7 +46,7 @@ def train(
         ),
     ] = None,
     devices: opt.DevicesOption = None,
-    holdout: opt.HoldoutOption = 0.2,
+    holdout: opt.HoldoutOption = None,
     seed: opt.SeedOption = 0,
     workspace: opt.WorkspaceOption = opt.WORKSPACE,
 ) -> None:
@@ -66,7 +66,7 @@ def train(
     """
     from curate.cli.console import console_progress
     from curate.pipeline.label import label
-    from curate.pipeline.train import check_name
+    from curate.pipeline.train import DEFAULT_HOLDOUT, check_name, checked_config
     from curate.pipeline.train import train as run_training
     from curate.report import Report
     from curate.workspace import Workspace
@@ -94,6 +94,9 @@ def train(
     check_name(name)
     opt.check_labels(labels, labels_format)
     space = Workspace.open(workspace)
+    share = DEFAULT_HOLDOUT if holdout is None else holdout
+    # Before frames of --labels are read.
+    checked_config(space, train_config, holdout=share)
     report = Report("train", train_config.to_dict())
     with console_progress() as progress, space.lock():
         with report.kept_in(space):
@@ -103,7 +106,7 @@ def train(
                         label(space, labels, dataset_format=labels_format, progress=progress)
                     )
             with report.stage("train"):
-                trained = run_training(space, train_config, name=name, holdout=holdout, progress=progress)
+                trained = run_training(space, train_config, name=name, holdout=share, progress=progress)
             report.results["train"] = vars(trained)
         for line in describe(trained.metrics):
             progress.say(line)

@@ -12,8 +12,8 @@ from curate.pipeline.duplicates import find_duplicates
 from curate.pipeline.index import DEFAULT_SAMPLING, IndexResult, index
 from curate.pipeline.label import label
 from curate.pipeline.score import find_detector, score
-from curate.pipeline.select import DEFAULT_OPTIONS, SelectResult, select
-from curate.pipeline.train import DEFAULT_HOLDOUT, TrainResult, train, trained_on_current_labels
+from curate.pipeline.select import DEFAULT_OPTIONS, SelectResult, acquisition_of, select
+from curate.pipeline.train import DEFAULT_HOLDOUT, TrainResult, checked_config, train, trained_on_current_labels
 from curate.pool import Pool
 from curate.progress import SILENT, Progress
 from curate.report import Report
@@ -65,9 +65,7 @@ class RunResult:
 
 def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: Progress = SILENT) -> RunResult:
     """Do the main job, with each stage's results and time in `report`, which is written whatever happens."""
-    # Before hours of work, not after.
-    options.select.check()
-    read_excluded(options.select.exclude)
+    _check(workspace, options)
     with report.kept_in(workspace):
         with report.stage("index"):
             indexed = index(
@@ -141,6 +139,18 @@ def run(workspace: Workspace, options: RunOptions, report: Report, *, progress: 
     return RunResult(indexed, trained, detector, selected, dataset, problem, tuple(report.skipped))
 
 
+def _check(workspace: Workspace, options: RunOptions) -> None:
+    """Refuse what would fail after hours of work. What the labels are is not known yet where they are given now."""
+    options.select.check()
+    read_excluded(options.select.exclude)
+    if options.detector is not None:
+        find_detector(workspace, options.detector)
+    if options.train_config is not None:
+        checked_config(workspace, options.train_config, holdout=options.holdout)
+    has_labels = options.labels is not None or bool(load_labels(workspace).frames)
+    acquisition_of(options.select, cold=options.detector is None and not has_labels)
+
+
 def _detector(
     workspace: Workspace, options: RunOptions, report: Report, progress: Progress
 ) -> tuple[str | None, TrainResult | None]:
@@ -148,6 +158,8 @@ def _detector(
     if options.detector is not None:
         return str(find_detector(workspace, options.detector)), None
     if not load_labels(workspace).frames:
+        if options.train_config is not None:
+            progress.say("No labels: nothing is trained yet, so the options of the training have no say")
         return None, None
     if options.train_config is None:
         name = trained_on_current_labels(workspace)

@@ -72,7 +72,7 @@ def select(
     rejected = (current_tags(workspace, progress=progress) if fiftyone else kept_tags(workspace)).rejected
     scores = ScoreRun(workspace.scores / (run or newest_run(workspace)))
     cold = scores.info.kind != "detector"
-    acquisition = _acquisition(options, cold)
+    acquisition = acquisition_of(options, cold=cold)
     pool = Pool.load(workspace)
     unlabeled, labeled = pool.in_state("unlabeled"), pool.in_state("labeled")
     balance = 0.0 if cold else options.balance
@@ -141,7 +141,7 @@ def newest_run(workspace: Workspace) -> str:
     return parts[-1].parent.name
 
 
-def _acquisition(options: SelectOptions, cold: bool) -> str:
+def acquisition_of(options: SelectOptions, *, cold: bool) -> str:
     """The name of the acquisition function that is used; UsageError where a cold start has not what it needs."""
     name = options.acquisition or (COLD_ACQUISITION if cold else DEFAULT_ACQUISITION)
     if cold and needs_detector(load_acquisition(name)):

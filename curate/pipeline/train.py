@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import CurateError, UsageError
@@ -60,12 +61,8 @@ def train(
     labels = load_labels(workspace)
     if not labels.frames:
         raise CurateError("no labels in the workspace; give a label file with --labels FILE")
-    if not 0 <= holdout < 1:
-        raise CurateError(f"--holdout {holdout}: give a share from 0 up to, but without, 1")
     sha256 = labels_sha256(labels)
-    if config.start_from is not None:
-        start = find_detector(workspace, config.start_from, option="--start-from")
-        config = replace(config, start_from=str(start))
+    config = checked_config(workspace, config, holdout=holdout)
     pool = Pool.load(workspace)
     if pool.frames.num_rows == 0:
         raise CurateError("no frames in the pool; run `curate score PATHS`, which reads them; the labels stay")
@@ -133,6 +130,26 @@ def check_name(name: str | None) -> None:
             f"--name {name!r}: give the name of a folder: ASCII letters, digits, dots, dashes and underscores, "
             "at most 200 and no dot at the start"
         )
+
+
+def checked_config(workspace: Workspace, config: "TrainConfig", *, holdout: float) -> "TrainConfig":
+    """The config with `start_from` as a path; CurateError for what can be seen to fail before there are labels."""
+    from detectors.config import is_weights_file
+
+    if not 0 <= holdout < 1:
+        raise UsageError(f"--holdout {holdout}: give a share from 0 up to, but without, 1")
+    if is_weights_file(config.first_weights) and not Path(config.weights).is_file():
+        raise UsageError(f"--weights {config.weights}: no such file; give embedded, imagenet, none or a FILE")
+    if config.start_from is None:
+        return config
+    from detectors.checkpoint import check_start
+
+    start = find_detector(workspace, config.start_from, option="--start-from")
+    try:
+        check_start(start, config)
+    except (ValueError, OSError) as error:
+        raise CurateError(str(error)) from error
+    return replace(config, start_from=str(start))
 
 
 def trained_on_current_labels(workspace: Workspace) -> str | None:

@@ -205,6 +205,55 @@ def test_what_cannot_be_selected_is_refused_before_training(example: Example, tm
     assert not list((workspace / "detectors").glob("*"))
 
 
+def test_what_cannot_be_done_is_refused_before_decoding(videos: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    for options, text in (
+        (("--detector", "typo"), "--detector typo: no trained detector"),
+        (("--start-from", "typo"), "--start-from typo: no trained detector"),
+        (("--weights", "typo"), "--weights typo: no such file; give embedded, imagenet, none or a FILE"),
+        (("--acquisition", "midl"), "--acquisition midl: needs scores of a detector, and there are none yet"),
+    ):
+        assert text in one_line(curate("score", videos, *options, *COLD, "-w", workspace, code=2))
+    assert not (workspace / "index.parquet").exists()
+    curate("score", videos, *COLD, "--budget", 3, "-w", workspace)
+    labels = tmp_path / "labels.json"
+    labels.write_text("not read")
+    assert "--weights typo" in one_line(
+        curate("train", "--labels", labels, "--weights", "typo", "-w", workspace, code=2)
+    )
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--preset", "paper"),
+        ("--steps", 5),
+        ("--backbone", "vgg16"),
+        ("--weights", "none"),
+        ("--start-from", "other"),
+        ("--batch-size", 2),
+        ("--devices", 1),
+        ("--holdout", 0.5),
+    ],
+)
+def test_a_detector_that_is_there_is_not_trained(videos: Path, tmp_path: Path, option: tuple[str, object]) -> None:
+    line = one_line(curate("score", videos, "--detector", "best", *option, *COLD, "-w", tmp_path / "w", code=2))
+    assert f"{option[0]} is of a training, and --detector best is trained already; leave one of them out" in line
+    assert not (tmp_path / "w").exists()
+
+
+def test_weights_and_a_detector_to_start_from_contradict(videos: Path, tmp_path: Path) -> None:
+    options = ("--start-from", "first", "--weights", "none", "-w", tmp_path / "w")
+    for command in (("score", videos), ("train",)):
+        line = one_line(curate(*command, *options, code=2))
+        assert "--weights none: --start-from first brings all weights; leave one out" in line
+
+
+def test_options_of_a_training_without_labels_are_said_to_do_nothing(videos: Path, tmp_path: Path) -> None:
+    done = curate("score", videos, *COLD, "--budget", 3, "--steps", 5, "-w", tmp_path / "w")
+    assert "No labels: nothing is trained yet" in done.stdout
+
+
 def test_no_workspace_no_labels_no_classes(example: Example, tmp_path: Path) -> None:
     for command in ("train", "select", "browse", "export"):
         assert "no workspace there" in one_line(curate(command, "-w", tmp_path / "w", code=1))
