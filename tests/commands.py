@@ -43,20 +43,28 @@ def curate_on_terminal(columns: int, *arguments: object) -> str:
 
 def curate_killed_when(condition: Callable[[], bool], *arguments: object) -> None:
     """Start a command and `kill -9` it as soon as `condition` holds; fails if it ended before."""
+    code, output = curate_struck_when(condition, signal.SIGKILL, *arguments)
+    assert code == -signal.SIGKILL, output
+
+
+def curate_struck_when(condition: Callable[[], bool], sent: signal.Signals, *arguments: object) -> tuple[int, str]:
+    """Start a command and send it a signal as soon as `condition` holds; its exit code and all that it printed."""
     process = subprocess.Popen(
         [sys.executable, "-m", "curate.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Where the tests run in the background of a shell, SIGINT is ignored from birth.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not condition():
         if process.poll() is not None:
             output = process.communicate()[0]
             raise AssertionError(f"ended with {process.returncode} before it could be killed:\n{output}")
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    os.kill(process.pid, sent)
+    output = process.communicate()[0]
+    return process.returncode, output
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:

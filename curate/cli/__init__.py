@@ -6,6 +6,9 @@ import sys
 from curate.cli.app import app
 from curate.errors import CurateError
 
+_INTERRUPTED = 130
+"""Typer's exit code for a KeyboardInterrupt, which it does not let out."""
+
 
 def main() -> None:
     """Run `curate`. Exit codes: 0 done, 1 error, 2 usage, 3 done but inputs were skipped, 130 interrupted."""
@@ -19,6 +22,7 @@ def main() -> None:
             raise
         print(f"curate: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("curate: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("curate: interrupted; run the same command again to go on", file=sys.stderr)
+        raise

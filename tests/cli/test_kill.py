@@ -1,11 +1,12 @@
 """`kill -9` in decode, training and scoring: the same command again ends as a run that was not killed."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from commands import curate, curate_killed_when, selection
+from commands import curate, curate_killed_when, curate_struck_when, selection
 from example import COLD, Example
 
 from curate.demo import make_videos
@@ -29,6 +30,15 @@ def test_killed_in_decode(videos: Path, tmp_path: Path) -> None:
     curate(*arguments)
     assert selection(killed) == selection(whole)
     assert pq.read_table(killed / "pool.parquet").equals(pq.read_table(whole / "pool.parquet"))
+
+
+def test_interrupted_in_decode(videos: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    arguments = ("score", videos, *DENSE, "--workers", 1, "-w", workspace)
+    code, output = curate_struck_when(lambda: any((workspace / "frames").glob("*/*.jpg")), signal.SIGINT, *arguments)
+    assert (code, output.splitlines()[-1]) == (130, "curate: interrupted; run the same command again to go on")
+    assert "Traceback" not in output
+    curate(*arguments)
 
 
 def test_killed_in_training(example: Example, tmp_path: Path) -> None:
