@@ -75,8 +75,9 @@ class RunLog:
             first, last = row["discrepancy_first"], row["discrepancy_last"]
             if row["stage"] == Stage.MAXIMIZE.value and last < _EXPECTED_RISE * first and max(values) < self._enough:
                 factor = f"{last / first:.1f} times" if first else "not at all"
+                # A span is half-open and counts from 0, what is printed of a training counts from 1.
                 found.append(
-                    f"maximizing in steps {row['start']} to {row['stop']} raised the discrepancy {factor} "
+                    f"maximizing in steps {row['start'] + 1} to {row['stop']} raised the discrepancy {factor} "
                     f"({first:.2e} to {last:.2e}); at least {_EXPECTED_RISE:.0f} times is expected"
                 )
         return found

@@ -39,7 +39,8 @@ def discover(paths: Sequence[str]) -> Discovered:
     that are not there any more or have a name that is not UTF-8, are skipped.
 
     Raises:
-        UsageError: a path does not exist, or the folder that it is in cannot be entered.
+        UsageError: a path does not exist, the folder that it is in cannot be entered, or all that is given is empty
+            lists.
         CurateError: a folder holds no video and no image, or all that was found had to be skipped.
     """
     found: set[Path] = set()
@@ -60,6 +61,8 @@ def discover(paths: Sequence[str]) -> Discovered:
         else:
             _check_file(path, origin)
             found.add(path)
+    if paths and not found and not reasons:
+        raise UsageError(f"{', '.join(paths)}: an empty list; write the paths of videos, images or folders, one a line")
     unusable = {path: reason for path in found if (reason := _unusable(path))}
     reasons |= {printable(path): reason for path, reason in unusable.items()}
     skipped = tuple(Skipped(path, reason) for path, reason in sorted(reasons.items()))
@@ -107,7 +110,8 @@ def _expand_lists(paths: Sequence[str]) -> Iterator[tuple[Path, str]]:
             continue
         list_path = _absolute(Path(text[1:]).expanduser())
         try:
-            lines = list_path.read_text(encoding="utf-8").splitlines()
+            # utf-8-sig: editors on Windows begin the file with a byte order mark.
+            lines = list_path.read_text(encoding="utf-8-sig").splitlines()
         except FileNotFoundError as error:
             raise UsageError(f"{text}: no such list; @FILE names a text file with one path a line") from error
         except (OSError, UnicodeDecodeError) as error:

@@ -77,12 +77,12 @@ def index(
         new_frames = extract_into(workspace, loading.result, jobs, children, backend=backend, progress=progress)
         pool = loading.result()
     _label_again(workspace, pool, labels, progress)
-    if pool.frames.num_rows == 0:
-        reasons = [f"{source.path}: {source.error}" for source in pool.sources.values() if source.error]
-        raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
     by_path = pool.by_path()
     # A duplicate is as good, or as broken, as the source whose content it has.
     sources = {str(path): pool.sources[by_path[str(path)].source] for path in files}
+    if pool.frames.num_rows == 0:
+        reasons = [f"{path}: {source.error}" for path, source in sources.items() if source.error]
+        raise CurateError(f"no frame could be read from {len(files)} files; the first: {reasons[0]}")
     there = {source.source for source in sources.values() if source.status != "superseded"}
     gone = _gone(pool, folders(paths), there)
     came_back = pool.move(there, "ignored", "unlabeled")

@@ -25,13 +25,18 @@ class HandedOut:
 
 
 def handed_out(workspace: Workspace) -> HandedOut:
-    """Read the manifests of all exports. One that is damaged tells nothing, and hinders nothing."""
+    """Read the manifests of all selections that were exported. One that is damaged tells nothing, and hinders nothing.
+
+    A labelled set, which has a task, was exported to train on: nothing of it is to come back.
+    """
     frame_ids: set[str] = set()
     categories: list[str] = []
     runs: list[str] = []
     for path in sorted(workspace.exports.glob("*/manifest.json")):
         try:
             manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if "task" in manifest:
+                continue
             of_frames = {str(frame["frame_id"]) for frame in manifest["frames"]}
             names, run = [str(name) for name in manifest["categories"]], str(manifest["run_id"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -70,7 +70,7 @@ def select(
     excluded = read_excluded(options.exclude)
     # What a person refused once is not picked again, and costs no budget.
     rejected = (current_tags(workspace, progress=progress) if fiftyone else kept_tags(workspace)).rejected
-    scores = ScoreRun(workspace.scores / (run or newest_run(workspace)))
+    scores = ScoreRun(workspace.scores / _run_of(workspace, run))
     cold = scores.info.kind != "detector"
     acquisition = acquisition_of(options, cold=cold)
     pool = Pool.load(workspace)
@@ -139,6 +139,15 @@ def newest_run(workspace: Workspace) -> str:
     if not parts:
         raise CurateError("no scores yet; run `curate score PATHS --budget 5%` first")
     return parts[-1].parent.name
+
+
+def _run_of(workspace: Workspace, name: str | None) -> str:
+    """The score run of that name, None: the newest; UsageError with the choices where it has no scores."""
+    newest = newest_run(workspace)
+    runs = sorted({path.parent.name for path in workspace.scores.glob("*/part-*.parquet")})
+    if name is not None and name not in runs:
+        raise UsageError(f"--run {name}: no such score run; there are {', '.join(runs)}")
+    return newest if name is None else name
 
 
 def acquisition_of(options: SelectOptions, *, cold: bool) -> str:

@@ -102,6 +102,12 @@ def test_nothing_readable_at_all(tmp_path: Path) -> None:
     line = one_line(curate("score", tmp_path / "bad.mp4", "-w", tmp_path / "w", code=1))
     assert "no frame could be read" in line
     assert "bad.mp4" in line
+    (tmp_path / "worse.mp4").write_text("text")
+    line = one_line(curate("score", tmp_path / "worse.mp4", "-w", tmp_path / "w", code=1))
+    assert f"no frame could be read from 1 files; the first: {tmp_path / 'worse.mp4'}: " in line
+    (tmp_path / "none.txt").write_text("# nothing yet")
+    line = one_line(curate("score", f"@{tmp_path / 'none.txt'}", "-w", tmp_path / "w", code=2))
+    assert "none.txt: an empty list" in line
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(example: Example, videos: Path, tmp_path: Path) -> None:
@@ -188,6 +194,8 @@ def test_missing_label_file_unknown_detector_and_unknown_acquisition(example: Ex
     assert "best" in line
     line = one_line(curate("select", "--acquisition", "magic", "-w", workspace, code=2))
     assert "magic" in line
+    line = one_line(curate("select", "--run", "typo", "-w", workspace, code=2))
+    assert line == "curate: --run typo: no such score run; there are cold-start"
     line = one_line(curate("select", "--acquisition", "mean-uncertainty", "-w", workspace, code=2))
     assert "leave it out for a diverse first set" in line
     line = one_line(curate("train", "--detector", "yolo", "-w", workspace, code=2))

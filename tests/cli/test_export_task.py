@@ -103,6 +103,12 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_labelled_set_is_not_handed_out(made: Path, exported: Path) -> None:
+    done = curate("label", made / "labels.json", "-w", made / "w", "--dry-run")
+    assert "Returned: " in done.stdout
+    assert "Handed out" not in done.stdout
+
+
 def test_splits_are_by_source(exported: Path) -> None:
     seen: dict[str, str] = {}
     for split, document in documents(exported).items():

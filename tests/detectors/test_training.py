@@ -260,7 +260,7 @@ def test_the_log_says_when_maximizing_does_not_raise_the_discrepancy() -> None:
     for step, value in enumerate([1e-4, 2e-3, 1e-3, 2e-3]):
         log.add(step, {"discrepancy": value, "total": 1.0}, 0.5)
     assert len(log.notes()) == 1
-    assert "steps 2 to 4 raised the discrepancy 2.0 times" in log.notes()[0]
+    assert "steps 3 to 4 raised the discrepancy 2.0 times" in log.notes()[0]
     assert log.stages()[0]["mean_losses"]["total"] == 1.0
 
 

@@ -38,7 +38,8 @@ def test_files_lists_and_folders_together_each_once(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     touch(tmp_path / "in/a.mp4", tmp_path / "in/b.png", tmp_path / "in/odd.dat", tmp_path / "other/c.mov")
     (tmp_path / "lists").mkdir()
-    (tmp_path / "lists/l.txt").write_text("# clips\n../in/a.mp4\n\n  ../other\n")
+    # With a byte order mark, as editors on Windows write.
+    (tmp_path / "lists/l.txt").write_text("../in/a.mp4\n# clips\n\n  ../other\n", encoding="utf-8-sig")
     assert discover(["in/odd.dat", "in", "@lists/l.txt"]).files == tuple(
         tmp_path / name for name in ("in/a.mp4", "in/b.png", "in/odd.dat", "other/c.mov")
     )
@@ -82,6 +83,7 @@ def test_files_with_names_that_are_not_utf8_or_that_are_gone_are_skipped(tmp_pat
         (["@nowhere.txt"], UsageError, r"@nowhere.txt: no such list"),
         (["@list.txt"], UsageError, r"gone.mp4: no such file or folder \(line 2 of .*list.txt\)"),
         (["@bytes.txt"], UsageError, r"not a readable text file"),
+        (["@none.txt"], UsageError, r"@none.txt: an empty list; write the paths"),
         (["empty"], CurateError, r"empty: no videos or images in this folder; looked for .*\.mp4.*\.jpg"),
     ],
 )
@@ -92,6 +94,7 @@ def test_a_wrong_path_is_one_clear_line(
     (tmp_path / "empty").mkdir()
     (tmp_path / "list.txt").write_text("# one\ngone.mp4\n")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\xff")
+    (tmp_path / "none.txt").write_text("# nothing yet\n\n")
     with pytest.raises(error, match=message) as caught:
         discover(paths)
     assert type(caught.value) is error
