@@ -114,12 +114,12 @@ def load_coco(
             category, or a category not in `categories`.
     """
     try:
-        document: dict[str, Any] = json.loads(annotations.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(annotations.read_text(encoding="utf-8-sig"))
         listed = sorted(document["categories"], key=lambda c: c["id"])
         names_in_file = [str(c["name"]) for c in listed]
         files: dict[Any, str] = {image["id"]: str(image["file_name"]) for image in document["images"]}
         found = list(document["annotations"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise ValueError(f"{annotations} is no COCO detection file: {error}") from error
     names = names_in_file if categories is None else list(categories)
     foreign = sorted(set(names_in_file) - set(names))
@@ -131,11 +131,11 @@ def load_coco(
         try:
             entry = _coco_object(annotation, label_of)
             of_image = objects[annotation["image_id"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             name = annotation.get("id", f"number {place}") if isinstance(annotation, dict) else f"number {place}"
             raise ValueError(
                 f"{annotations}: annotation {name} must have a known image_id and category_id, and a bbox of four "
-                f"numbers: {type(error).__name__} {error}"
+                f"numbers, none of its sizes below 0: {type(error).__name__} {error}"
             ) from error
         if not (entry.width <= 0 or entry.height <= 0):  # what is not a number is left to LabeledImage to refuse
             of_image.append(entry)
@@ -156,11 +156,20 @@ class _CocoObject(NamedTuple):
 
 
 def _coco_object(annotation: Mapping[str, Any], label_of: Mapping[Any, int]) -> _CocoObject:
-    x, y, width, height = (float(value) for value in annotation["bbox"])
-    area = float(annotation.get("area") or width * height)
+    x, y, width, height = (_number(value) for value in annotation["bbox"])
+    if width < 0 or height < 0:
+        raise ValueError(f"a size of {width:g} x {height:g}")
+    area = _number(annotation.get("area") or width * height)
     mask = annotation.get("segmentation") or None
     label = label_of[annotation["category_id"]]
     return _CocoObject(x, y, width, height, label, mask, area, bool(annotation.get("iscrowd", 0)))
+
+
+def _number(value: Any) -> float:
+    """The value of a JSON number; TypeError for what is none, a text of digits too."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r:.40} is no number")
+    return float(value)
 
 
 def _coco_image(path: Path, name: str, entries: Sequence[_CocoObject]) -> LabeledImage:

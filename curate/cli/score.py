@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -73,7 +73,7 @@ def score(
     from curate.selection.budget import parse_budget
     from curate.workspace import Workspace
 
-    training = {
+    training: dict[str, Any] = {
         "preset": preset,
         "steps": steps,
         "backbone": backbone,

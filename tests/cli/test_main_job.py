@@ -11,6 +11,8 @@ from commands import curate, one_line, rows, selection
 from example import COLD, TRAIN, Example
 from PIL import Image
 
+from curate.errors import CurateError
+from curate.pipeline.evaluate import evaluate
 from curate.pipeline.score import score
 from curate.scoring.scorers import DETECTOR_FORMAT
 from curate.workspace import Workspace
@@ -219,6 +221,46 @@ def test_export_loads_as_coco_and_comes_back_as_labels(example: Example, ranked:
     assert labels[document["images"][0]["file_name"][:-4].rpartition("/")[2].replace("_f", ":")]["categories"] == [
         "one"
     ]
+
+
+def test_evaluate_refuses_what_label_refuses(ranked: Path, tmp_path: Path) -> None:
+    images, path = tmp_path / "images", tmp_path / "truth.json"
+    images.mkdir()
+    Image.new("RGB", (96, 72)).save(images / "a.png")
+    (images / "text.png").write_text("text")
+    workspace = Workspace.open(ranked)
+
+    def refused(text: str) -> str:
+        path.write_text(text)
+        with pytest.raises(CurateError) as caught:
+            evaluate(workspace, path, images)
+        message = str(caught.value)
+        assert message.count(str(path)) == 1
+        assert "\n" not in message
+        return message
+
+    def with_bad(**changed: object) -> str:
+        document = {
+            "images": [{"id": 1, "file_name": changed.pop("file_name", "a.png")}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]} | changed],
+            "categories": [{"id": 1, "name": "zero"}],
+        }
+        return refused(json.dumps(document))
+
+    assert "not JSON" in refused("[" * 100_000)
+    assert "annotation 1: bbox is [1, 1, -9, 9]" in with_bad(bbox=[1, 1, -9, 9])
+    assert 'annotation 1: bbox is ["1", 1, 9, 9]' in with_bad(bbox=["1", 1, 9, 9])
+    assert "bbox is [96, 1, 9, 9], outside its image of 96x72" in with_bad(bbox=[96, 1, 9, 9])
+    assert "annotation 1 must have" in with_bad(area="81")
+    assert "[bad-iscrowd]" in with_bad(iscrowd="no")
+    assert "[bad-segmentation]" in with_bad(segmentation=[[1, 2]])
+    assert "[unknown-category-id]" in with_bad(category_id=9)
+    for name in ("/etc/passwd", "../truth.json"):
+        assert f'image 1 "{name}": leads out of {images}' in with_bad(file_name=name)
+    assert f'image 1 "b.png": no such file in {images}' in with_bad(file_name="b.png")
+    assert "[unknown-image]" in with_bad(file_name=3)
+    assert "[bad-picture]" in with_bad(file_name="text.png")
+    assert one_line(curate("evaluate", path, "--images", images, "-w", ranked, code=1)).endswith("[bad-picture]")
 
 
 def test_evaluate_and_probe(example: Example, ranked: Path, tmp_path: Path) -> None:

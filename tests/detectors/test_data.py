@@ -52,7 +52,15 @@ def test_coco_with_errors_is_refused(tmp_path: Path) -> None:
     stray = [{"id": 5, "image_id": 99, "category_id": 9, "bbox": [0, 0, 1, 1]}]
     with pytest.raises(ValueError, match="annotation 5 must have a known image_id"):
         load_coco(coco(tmp_path, annotations=stray), tmp_path)
-    for broken in ({"bbox": []}, {"bbox": [1, 2, "x", 4]}, {"bbox": None}):
+    for broken in (
+        {"bbox": []},
+        {"bbox": [1, 2, "x", 4]},
+        {"bbox": None},
+        {"bbox": [1, 2, "3", 4]},
+        {"bbox": [1, 2, -3, 4]},
+        {"bbox": [1, 2, 10**400, 4]},
+        {"bbox": [1, 2, 3, 4], "area": "12"},
+    ):
         with pytest.raises(ValueError, match=r"annotation 6 must have .* a bbox of four numbers"):
             load_coco(coco(tmp_path, annotations=[{"id": 6, "image_id": 7, "category_id": 9, **broken}]), tmp_path)
     with pytest.raises(ValueError, match="annotation number 0 must have"):
@@ -62,9 +70,10 @@ def test_coco_with_errors_is_refused(tmp_path: Path) -> None:
         load_coco(coco(tmp_path, annotations=[nan]), tmp_path)
     with pytest.raises(ValueError, match="no COCO detection file: 'file_name'"):
         load_coco(coco(tmp_path, images=[{"id": 7}]), tmp_path)
-    (tmp_path / "labels.json").write_text("[]")
-    with pytest.raises(ValueError, match="no COCO"):
-        load_coco(tmp_path / "labels.json", tmp_path)
+    for text in ("[]", "[" * 100_000, b"\xff"):
+        (tmp_path / "labels.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(ValueError, match="no COCO"):
+            load_coco(tmp_path / "labels.json", tmp_path)
 
 
 def test_boxes_must_have_area() -> None:
