@@ -72,6 +72,7 @@ def score(
     from curate.report import Report
     from curate.selection.budget import parse_budget
     from curate.workspace import Workspace
+    from detectors.config import TrainConfig
 
     training: dict[str, Any] = {
         "preset": preset,
@@ -92,7 +93,8 @@ def score(
         labels=labels,
         labels_format=labels_format,
         detector=detector,
-        train_config=opt.train_config(seed, **training),
+        # A share to hold out is a wish for a training too, which a detector of these labels would not meet.
+        train_config=opt.train_config(seed, **training) or (None if holdout is None else TrainConfig(seed=seed)),
         holdout=DEFAULT_HOLDOUT if holdout is None else holdout,
         select=opt.select_options(
             acquisition=acquisition,

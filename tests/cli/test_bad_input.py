@@ -257,9 +257,12 @@ def test_weights_and_a_detector_to_start_from_contradict(videos: Path, tmp_path:
         assert "--weights none: --start-from first brings all weights; leave one out" in line
 
 
-def test_options_of_a_training_without_labels_are_said_to_do_nothing(videos: Path, tmp_path: Path) -> None:
-    done = curate("score", videos, *COLD, "--budget", 3, "--steps", 5, "-w", tmp_path / "w")
-    assert "No labels: nothing is trained yet" in done.stdout
+@pytest.mark.parametrize("option", [("--steps", 5), ("--holdout", 0.5)])
+def test_options_of_a_training_without_labels_are_said_to_do_nothing(
+    videos: Path, tmp_path: Path, option: tuple[str, object]
+) -> None:
+    done = curate("score", videos, *COLD, "--budget", 3, *option, "-w", tmp_path / "w")
+    assert "No labels: nothing is trained yet, so the options of the training have no say" in done.stdout
 
 
 def test_no_workspace_no_labels_no_classes(example: Example, tmp_path: Path) -> None:
