@@ -164,7 +164,7 @@ def test_parts_of_a_batch_keep_their_regions(images: list[LabeledImage]) -> None
     scored = detector.run([load_sample(image.path) for image in images[:3]])
     bags = scored.instances
     assert isinstance(bags, ProposalBags)
-    for part in (bags[1:], bags[torch.tensor([False, True, True])]):
-        assert isinstance(part, ProposalBags)
-        assert [rows.data_ptr() for rows in part.regions] == [rows.data_ptr() for rows in bags.regions[1:]]
+    part = bags[1:]
+    assert isinstance(part, ProposalBags)
+    assert [rows.data_ptr() for rows in part.regions] == [rows.data_ptr() for rows in bags.regions[1:]]
     assert replace(bags).regions is bags.regions
