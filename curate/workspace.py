@@ -70,13 +70,19 @@ class Workspace:
         return workspace
 
     def _check_settings(self) -> None:
-        settings = self.read_json(self.settings_path)
-        if settings.get("format") != FORMAT:
+        try:
+            settings = self.read_json(self.settings_path)
+            made_by, self.imgsz = settings["format"], int(settings["imgsz"])
+        except (CurateError, KeyError, TypeError, ValueError) as error:
             raise CurateError(
-                f"{self.settings_path}: format {settings.get('format')!r}, this version reads {FORMAT}; "
+                f"{self.settings_path}: damaged; all else is still there: write "
+                f'{{"format": {FORMAT}, "imgsz": N}} into it, N being the --imgsz that the workspace was made with'
+            ) from error
+        if made_by != FORMAT:
+            raise CurateError(
+                f"{self.settings_path}: format {made_by!r}, this version reads {FORMAT}; "
                 "make a new workspace, or use the version of curate that made this one"
             )
-        self.imgsz = int(settings["imgsz"])
 
     @property
     def dataset_name(self) -> str:

@@ -25,13 +25,17 @@ def replaced_folder(place: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `place` when the block ends without an error.
 
     The old folder is there until then, and is not replaced if somebody has put or changed files in it. What a killed
-    run left is mended first. Only one process may do this at a time. CurateError where the disk is full.
+    run left is mended first. Only one process may do this at a time. CurateError where the disk is full, or the folder
+    that it is in cannot be written.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _mend(place)
-    refuse_if_touched(place)
     new = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
-    new.mkdir()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _mend(place)
+        refuse_if_touched(place)
+        new.mkdir()
+    except OSError as error:
+        raise cannot_write(place, error) from error
     try:
         yield new
         if place.exists():

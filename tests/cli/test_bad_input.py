@@ -150,6 +150,24 @@ def test_a_workspace_that_cannot_be_written_is_one_line(example: Example, tmp_pa
     for arguments in (("select",), ("export", "--classes", "a"), ("label", example.labels), ("train",)):
         line = one_line(curate(*arguments, "-w", workspace, code=1))
         assert line.startswith(f"curate: --workspace {workspace}: cannot be written (")
+    (workspace / ".lock").rmdir()
+    shutil.rmtree(workspace / "exports", ignore_errors=True)
+    (workspace / "exports").touch()
+    line = one_line(curate("export", "--classes", "a", "-w", workspace, code=1))
+    assert line.startswith(f"curate: {workspace / 'exports' / 'coco'}: cannot be written (")
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 1}', '{"format": 1, "imgsz": "large"}'])
+def test_a_damaged_workspace_file_says_how_to_mend_it(example: Example, tmp_path: Path, damage: str) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(example.workspace, workspace)
+    settings = workspace / "workspace.json"
+    imgsz = json.loads(settings.read_text())["imgsz"]
+    settings.write_text(damage)
+    line = one_line(curate("select", "--no-fiftyone", "-w", workspace, code=1))
+    assert line.startswith(f"curate: {settings}: damaged")
+    settings.write_text(line[line.index("{") : line.index("}") + 1].replace("N", str(imgsz)))
+    curate("select", "--no-fiftyone", "-w", workspace)
 
 
 def bbox(*values: float) -> Callable[[dict[str, Any]], None]:
